@@ -1,1 +1,25 @@
+//! Fan-out: one log of wire-ready frames, any number of readers.
+//!
+//! A [`Channel`] is an in-memory log of the newest events, encoded once. A [`Cursor`] is a
+//! reader's place in it. Live delivery, replay of history and catching up after a stall are the
+//! same operation: read from the cursor to the head. A slow reader therefore costs a number, not
+//! memory; one that falls behind what is kept gets a [`Lagged`], never silence.
+//!
+//! The crate knows no sockets yet, no HTTP and no storage, and works with any async runtime. No
+//! call waits for a reader. Dropping a cursor or one of its futures loses nothing for the others.
+//!
+//! In the order in which an event passes through: [`Channel`], the window of frames in memory,
+//! the waiting readers, [`Cursor`], [`Gap`].
 
+mod channel;
+mod cursor;
+mod gap;
+mod position;
+mod sync;
+mod waiters;
+mod window;
+
+pub use channel::{Bounds, Channel, Closed, LagPolicy, Missing, Options, Resumed, Run, Start};
+pub use cursor::{Cursor, Lagged, Next};
+pub use gap::{GAP, Gap, GapReason};
+pub use position::{Epoch, Position, Positions};

@@ -1,0 +1,372 @@
+//! The newest frames of a channel, in memory and within bounds.
+//!
+//! Frames lie one behind the other in segments, so that a reader gets many of them as one slice.
+//! The open segment grows at its tail; what readers have asked for is frozen into parts, which
+//! share the tail's memory. A full segment is sealed: one contiguous, shared piece of memory.
+//!
+//! Inside a channel frames are counted without gaps by a sequence number (`u64`), because
+//! positions, which several channels share, have gaps.
+
+use std::{collections::VecDeque, mem, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use fanfare_wire::{Event, EventId};
+
+use crate::{Bounds, Position, Run};
+
+const SEGMENT_BYTES: usize = 64 * 1024;
+const SMALLEST_BLOCK_BYTES: usize = 256;
+/// A segment is at most this part of the bounds, so that trimming whole segments stays near them.
+const SEGMENTS_IN_BOUNDS: usize = 4;
+
+#[derive(Debug)]
+pub(crate) struct Window<A: ?Sized> {
+    bounds: Bounds,
+    sealed: VecDeque<Segment<A>>,
+    open: OpenSegment<A>,
+    /// The sequence number of the oldest frame that is kept.
+    first: u64,
+    /// The position of the newest frame that is no longer kept.
+    trimmed: Position,
+    /// Of all segments, also of frames before `first` in the oldest one.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Segment<A: ?Sized> {
+    frames: Frames<A>,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+struct OpenSegment<A: ?Sized> {
+    frames: Frames<A>,
+    parts: Vec<Part>,
+    tail: BytesMut,
+    tail_start: usize,
+    /// How large the memory of a new segment should be, from the one before.
+    size_hint: usize,
+}
+
+/// A frozen piece of the open segment, from a frame's start to a frame's end.
+#[derive(Debug)]
+struct Part {
+    start: usize,
+    bytes: Bytes,
+}
+
+/// Where the frames of a segment are.
+#[derive(Debug)]
+struct Frames<A: ?Sized> {
+    first: u64,
+    marks: Vec<Mark>,
+    /// The frames that are not for everybody, by index.
+    restricted: Vec<(usize, Arc<A>)>,
+    /// The frames whose event came with an id of its own, by index.
+    named: Vec<(usize, EventId)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    position: Position,
+    end: usize,
+}
+
+/// What a read may return.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadLimit {
+    pub(crate) max_bytes: usize,
+    pub(crate) until: Position,
+}
+
+impl<A: ?Sized> Window<A> {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            sealed: VecDeque::new(),
+            open: OpenSegment::starting_at(0, 0),
+            first: 0,
+            trimmed: Position::START,
+            bytes: 0,
+        }
+    }
+
+    /// The sequence number of the oldest frame that is kept.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The sequence number that the next frame will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.open.frames.next()
+    }
+
+    /// The position of the newest frame that is no longer kept.
+    pub(crate) fn trimmed(&self) -> Position {
+        self.trimmed
+    }
+
+    /// Encodes `event` behind the newest frame. `own_id` is kept to find the frame by.
+    pub(crate) fn append(
+        &mut self,
+        position: Position,
+        event: &Event,
+        own_id: Option<EventId>,
+        audience: Option<Arc<A>>,
+    ) {
+        let length = event.encoded_len();
+        self.open.reserve(length);
+        event.encode(&mut self.open.tail);
+        self.open.frames.push(position, length, own_id, audience);
+        self.bytes += length;
+        if self.is_segment_full() {
+            self.sealed.push_back(self.open.seal());
+        }
+        self.trim();
+    }
+
+    fn is_segment_full(&self) -> bool {
+        let share = |bound: usize| (bound / SEGMENTS_IN_BOUNDS).max(1);
+        self.open.length() >= share(self.bounds.bytes).min(SEGMENT_BYTES)
+            || self.open.frames.marks.len() >= share(self.bounds.frames)
+    }
+
+    fn trim(&mut self) {
+        let kept = self.next().saturating_sub(self.bounds.frames as u64);
+        self.drop_before(kept);
+        // The segment of the newest frame stays, whatever its size.
+        while self.bytes > self.bounds.bytes && self.has_segments_before_newest() {
+            self.drop_before(self.sealed[0].frames.next());
+        }
+    }
+
+    fn has_segments_before_newest(&self) -> bool {
+        self.sealed.front().is_some_and(|oldest| oldest.frames.next() < self.next())
+    }
+
+    fn drop_before(&mut self, sequence: u64) {
+        if sequence <= self.first {
+            return;
+        }
+        self.trimmed = self.frames_of(sequence - 1).position(sequence - 1);
+        self.first = sequence;
+        while let Some(oldest) = self.sealed.front()
+            && oldest.frames.next() <= sequence
+        {
+            self.bytes -= oldest.bytes.len();
+            self.sealed.pop_front();
+        }
+    }
+
+    /// The longest run of frames from `from` on that the limit allows, at least one frame long;
+    /// `None` when that frame is not there yet, or lies behind `limit.until`.
+    ///
+    /// `from` must not be before [`first`](Self::first).
+    pub(crate) fn read(&mut self, from: u64, limit: ReadLimit) -> Option<Run<A>> {
+        if from >= self.next() || self.frames_of(from).position(from) > limit.until {
+            return None;
+        }
+        match self.sealed_index(from) {
+            Some(index) => Some(self.sealed[index].read(from, limit)),
+            None => Some(self.open.read(from, limit)),
+        }
+    }
+
+    /// The position of a kept frame.
+    pub(crate) fn position(&self, sequence: u64) -> Option<Position> {
+        (self.first..self.next())
+            .contains(&sequence)
+            .then(|| self.frames_of(sequence).position(sequence))
+    }
+
+    /// The sequence number of the oldest kept frame that lies behind `position`.
+    pub(crate) fn first_after(&self, position: Position) -> u64 {
+        let index = self.sealed.partition_point(|segment| segment.frames.newest() <= position);
+        let frames = self.sealed.get(index).map_or(&self.open.frames, |segment| &segment.frames);
+        let before = frames.marks.partition_point(|mark| mark.position <= position);
+        (frames.first + before as u64).max(self.first)
+    }
+
+    /// The sequence number of the newest kept frame whose event came with this id.
+    pub(crate) fn find_named(&self, id: &str) -> Option<u64> {
+        let sealed = self.sealed.iter().map(|segment| &segment.frames);
+        sealed
+            .chain([&self.open.frames])
+            .rev()
+            .find_map(|frames| frames.find_named(id))
+            .filter(|&sequence| sequence >= self.first)
+    }
+
+    fn frames_of(&self, sequence: u64) -> &Frames<A> {
+        match self.sealed_index(sequence) {
+            Some(index) => &self.sealed[index].frames,
+            None => &self.open.frames,
+        }
+    }
+
+    fn sealed_index(&self, sequence: u64) -> Option<usize> {
+        let index = self.sealed.partition_point(|segment| segment.frames.next() <= sequence);
+        (index < self.sealed.len()).then_some(index)
+    }
+}
+
+impl<A: ?Sized> Segment<A> {
+    fn read(&self, from: u64, limit: ReadLimit) -> Run<A> {
+        let run = self.frames.run(from, limit, self.bytes.len());
+        Run {
+            bytes: self.bytes.slice(run.start..run.end),
+            frames: run.frames,
+            audience: run.audience,
+        }
+    }
+}
+
+impl<A: ?Sized> OpenSegment<A> {
+    fn starting_at(first: u64, size_hint: usize) -> Self {
+        Self {
+            frames: Frames { first, marks: vec![], restricted: vec![], named: vec![] },
+            parts: vec![],
+            tail: BytesMut::new(),
+            tail_start: 0,
+            size_hint,
+        }
+    }
+
+    fn length(&self) -> usize {
+        self.tail_start + self.tail.len()
+    }
+
+    /// Makes room for `length` bytes in one piece. Memory doubles as the segment grows.
+    fn reserve(&mut self, length: usize) {
+        if self.tail.capacity() - self.tail.len() >= length {
+            return;
+        }
+        self.freeze_tail();
+        let block = self.size_hint.max(self.tail_start).clamp(SMALLEST_BLOCK_BYTES, SEGMENT_BYTES);
+        self.tail = BytesMut::with_capacity(block.max(length));
+    }
+
+    fn freeze_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let bytes = self.tail.split().freeze();
+            let part = Part { start: self.tail_start, bytes };
+            self.tail_start = part.end();
+            self.parts.push(part);
+        }
+    }
+
+    fn read(&mut self, from: u64, limit: ReadLimit) -> Run<A> {
+        let start = self.frames.start(from);
+        if start >= self.tail_start {
+            self.freeze_tail();
+        }
+        let index = self.parts.partition_point(|part| part.end() <= start);
+        if index + 1 < self.parts.len() || !self.tail.is_empty() {
+            self.freeze_tail();
+            self.join_parts(index);
+        }
+        let part = &self.parts[index];
+        let run = self.frames.run(from, limit, part.end());
+        let bytes = part.bytes.slice(run.start - part.start..run.end - part.start);
+        Run { bytes, frames: run.frames, audience: run.audience }
+    }
+
+    /// Makes one part of all parts from `index` on, so that who has fallen behind the newest
+    /// frames gets them in one piece.
+    fn join_parts(&mut self, index: usize) {
+        let start = self.parts[index].start;
+        let mut joined = BytesMut::with_capacity(self.tail_start - start);
+        for part in self.parts.drain(index..) {
+            joined.extend_from_slice(&part.bytes);
+        }
+        self.parts.push(Part { start, bytes: joined.freeze() });
+    }
+
+    /// Makes this segment a sealed one and starts the next.
+    fn seal(&mut self) -> Segment<A> {
+        self.freeze_tail();
+        if self.parts.len() > 1 {
+            self.join_parts(0);
+        }
+        let next = Self::starting_at(self.frames.next(), self.tail_start);
+        let full = mem::replace(self, next);
+        let bytes = full.parts.into_iter().next().map_or_else(Bytes::new, |part| part.bytes);
+        Segment { frames: full.frames, bytes }
+    }
+}
+
+impl Part {
+    fn end(&self) -> usize {
+        self.start + self.bytes.len()
+    }
+}
+
+/// The place of a run in its segment.
+struct Span<A: ?Sized> {
+    start: usize,
+    end: usize,
+    frames: u64,
+    audience: Option<Arc<A>>,
+}
+
+impl<A: ?Sized> Frames<A> {
+    fn next(&self) -> u64 {
+        self.first + self.marks.len() as u64
+    }
+
+    fn newest(&self) -> Position {
+        self.marks.last().map_or(Position::START, |mark| mark.position)
+    }
+
+    fn push(
+        &mut self,
+        position: Position,
+        length: usize,
+        own_id: Option<EventId>,
+        audience: Option<Arc<A>>,
+    ) {
+        let index = self.marks.len();
+        let end = self.marks.last().map_or(0, |mark| mark.end) + length;
+        self.marks.push(Mark { position, end });
+        self.restricted.extend(audience.map(|audience| (index, audience)));
+        self.named.extend(own_id.map(|id| (index, id)));
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the frames of a segment are in memory")]
+    fn index(&self, sequence: u64) -> usize {
+        (sequence - self.first) as usize
+    }
+
+    fn position(&self, sequence: u64) -> Position {
+        self.marks[self.index(sequence)].position
+    }
+
+    fn start(&self, sequence: u64) -> usize {
+        self.index(sequence).checked_sub(1).map_or(0, |before| self.marks[before].end)
+    }
+
+    fn find_named(&self, id: &str) -> Option<u64> {
+        let (index, _) = self.named.iter().rev().find(|(_, own)| own == id)?;
+        Some(self.first + *index as u64)
+    }
+
+    /// The longest run from `from` on that ends at `memory_end` or before and keeps the limit, but
+    /// has one frame at least. A frame that is not for everybody is a run by itself.
+    fn run(&self, from: u64, limit: ReadLimit, memory_end: usize) -> Span<A> {
+        let index = self.index(from);
+        let start = self.start(from);
+        let next_restricted =
+            self.restricted.partition_point(|(restricted, _)| *restricted < index);
+        let (count, audience) = match self.restricted.get(next_restricted) {
+            Some((restricted, audience)) if *restricted == index => (1, Some(audience.clone())),
+            restricted => {
+                let stop = restricted.map_or(self.marks.len(), |(restricted, _)| *restricted);
+                let byte_end = start.saturating_add(limit.max_bytes).min(memory_end);
+                let fits = |mark: &Mark| mark.end <= byte_end && mark.position <= limit.until;
+                (self.marks[index..stop].partition_point(fits).max(1), None)
+            }
+        };
+        let end = self.marks[index + count - 1].end;
+        Span { start, end, frames: count as u64, audience }
+    }
+}
