@@ -109,6 +109,8 @@ pub struct Resumed<A: ?Sized = ()> {
     pub cursor: Cursor<A>,
     /// What is missing, if anything.
     pub missing: Option<Missing>,
+    /// The position behind which the cursor starts.
+    pub after: Position,
 }
 
 /// Why a resumed stream cannot start right behind the id that was asked for. Its cursor then
@@ -189,18 +191,16 @@ impl<A: ?Sized> Channel<A> {
         let mut state = self.shared.open()?;
         let positions = events.into_iter().map(|event| self.shared.push(&mut state, event, None));
         let last = positions.last();
-        let waiting = state.waiters.take();
-        drop(state);
-        waiting.wake();
+        if last.is_some() {
+            release(state);
+        }
         Ok(last)
     }
 
     fn append_frame(&self, event: Event, audience: Option<Arc<A>>) -> Result<Position, Closed> {
         let mut state = self.shared.open()?;
         let position = self.shared.push(&mut state, event, audience);
-        let waiting = state.waiters.take();
-        drop(state);
-        waiting.wake();
+        release(state);
         Ok(position)
     }
 
@@ -208,9 +208,7 @@ impl<A: ?Sized> Channel<A> {
     pub fn close(&self) {
         let mut state = self.shared.lock();
         state.closed = true;
-        let waiting = state.waiters.take();
-        drop(state);
-        waiting.wake();
+        release(state);
     }
 
     /// A reader that starts at `start`.
@@ -230,9 +228,11 @@ impl<A: ?Sized> Channel<A> {
     /// stamped, or one that an event brought along and that is still kept.
     pub fn resume(&self, last_event_id: &str) -> Resumed<A> {
         let state = self.shared.lock();
-        let (sequence, missing) = self.shared.find_behind(&state.window, last_event_id);
+        let place = self.shared.find(&state.window, last_event_id);
+        let oldest = (state.window.first(), state.window.trimmed());
         drop(state);
-        Resumed { cursor: Cursor::new(self.shared.clone(), sequence), missing }
+        let (next, after) = place.unwrap_or(oldest);
+        Resumed { cursor: Cursor::new(self.shared.clone(), next), missing: place.err(), after }
     }
 
     /// The id of the position `position`, if this channel stamps events.
@@ -271,19 +271,27 @@ impl<A: ?Sized> Shared<A> {
         position
     }
 
-    fn find_behind(&self, window: &Window<A>, id: &str) -> (u64, Option<Missing>) {
-        if let Some(sequence) = window.find_named(id) {
-            return (sequence + 1, None);
+    /// The sequence number behind the event with this id, and the event's position.
+    fn find(&self, window: &Window<A>, id: &str) -> Result<(u64, Position), Missing> {
+        if let Some((sequence, position)) = window.find_named(id) {
+            return Ok((sequence + 1, position));
         }
         let stamped = self.epoch.and_then(|epoch| epoch.position(id));
         match stamped.filter(|&position| position <= self.positions.newest()) {
-            None => (window.first(), Some(Missing::Unknown)),
-            Some(position) if position < window.trimmed() => {
-                (window.first(), Some(Missing::Expired))
-            }
-            Some(position) => (window.first_after(position), None),
+            None => Err(Missing::Unknown),
+            Some(position) if position < window.trimmed() => Err(Missing::Expired),
+            Some(position) => Ok((window.first_after(position), position)),
         }
     }
+}
+
+/// Releases the lock, then does what may call anything: wakes who waits, drops what is trimmed.
+fn release<A: ?Sized>(mut state: MutexGuard<'_, State<A>>) {
+    let waiting = state.waiters.take();
+    let trimmed = state.window.take_trimmed();
+    drop(state);
+    waiting.wake();
+    drop(trimmed);
 }
 
 impl<A: ?Sized> Clone for Channel<A> {

@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::{
     Channel, LagPolicy, Position, Run,
     channel::{Shared, State},
+    sync::MutexGuard,
     waiters::Ticket,
     window::{ReadLimit, Window},
 };
@@ -86,10 +87,7 @@ impl<A: ?Sized> Cursor<A> {
         let mut state = self.shared.lock();
         let limit = ReadLimit { max_bytes, until: Position::END };
         match self.place.read(&mut state, limit, self.shared.lag_policy) {
-            Ok(None) if !self.place.is_at_end(&state) => {
-                state.waiters.wait(&mut self.ticket, context.waker());
-                Poll::Pending
-            }
+            Ok(None) if !self.place.is_at_end(&state) => wait(state, &mut self.ticket, context),
             outcome => Poll::Ready(outcome),
         }
     }
@@ -97,7 +95,7 @@ impl<A: ?Sized> Cursor<A> {
     /// What is next, without taking it: for those who read several channels in one order.
     /// `Pending` has the newest waker woken when there is more.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
-        let mut state = self.shared.lock();
+        let state = self.shared.lock();
         if self.place.is_at_end(&state) {
             return Poll::Ready(Next::End);
         }
@@ -106,10 +104,7 @@ impl<A: ?Sized> Cursor<A> {
         }
         match state.window.position(self.place.next) {
             Some(position) => Poll::Ready(Next::Frame(position)),
-            None => {
-                state.waiters.wait(&mut self.ticket, context.waker());
-                Poll::Pending
-            }
+            None => wait(state, &mut self.ticket, context),
         }
     }
 
@@ -165,10 +160,22 @@ impl Place {
     }
 }
 
+fn wait<A: ?Sized, T>(
+    mut state: MutexGuard<'_, State<A>>,
+    ticket: &mut Option<Ticket>,
+    context: &Context<'_>,
+) -> Poll<T> {
+    let replaced = state.waiters.wait(ticket, context.waker());
+    drop(state);
+    drop(replaced);
+    Poll::Pending
+}
+
 impl<A: ?Sized> Drop for Cursor<A> {
     fn drop(&mut self) {
         if self.ticket.is_some() {
-            self.shared.lock().waiters.leave(&mut self.ticket);
+            let waker = self.shared.lock().waiters.leave(&mut self.ticket);
+            drop(waker);
         }
     }
 }

@@ -68,7 +68,7 @@ impl Epoch {
     /// Reads an id that [`id`](Self::id) wrote; `None` for any other text.
     pub fn position(&self, id: &str) -> Option<Position> {
         let digits = id.strip_prefix(self.as_str())?.strip_prefix('-')?;
-        let canonical = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let canonical = digits == "0" || !digits.starts_with(['0', '+']);
         canonical.then(|| digits.parse().ok().map(Position))?
     }
 }

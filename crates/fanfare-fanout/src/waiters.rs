@@ -5,6 +5,9 @@ use std::{mem, task::Waker};
 use slab::Slab;
 
 /// Wakers, each under a ticket. All are woken at once; a reader that does not wait costs nothing.
+///
+/// A waker that leaves is handed out, to be dropped once the lock is released: it may be the last
+/// owner of a task, and the task that of another cursor.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     /// Counts the times that everybody was woken, which made all older tickets void.
@@ -20,26 +23,26 @@ pub(crate) struct Ticket {
 }
 
 impl Waiters {
-    /// Has `waker` woken with the next batch, instead of the one that `ticket` stands for.
-    pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) {
+    /// Has `waker` woken with the next batch, instead of the one that `ticket` stands for, which
+    /// is returned.
+    pub(crate) fn wait(&mut self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
         match ticket {
             Some(ticket) if ticket.batch == self.batch => {
-                self.waiting[ticket.key].clone_from(waker);
+                let place = &mut self.waiting[ticket.key];
+                (!place.will_wake(waker)).then(|| mem::replace(place, waker.clone()))
             }
             _ => {
                 let key = self.waiting.insert(waker.clone());
                 *ticket = Some(Ticket { batch: self.batch, key });
+                None
             }
         }
     }
 
-    /// Forgets a reader that no longer waits.
-    pub(crate) fn leave(&mut self, ticket: &mut Option<Ticket>) {
-        if let Some(ticket) = ticket.take()
-            && ticket.batch == self.batch
-        {
-            self.waiting.remove(ticket.key);
-        }
+    /// Forgets a reader that no longer waits, and returns its waker.
+    pub(crate) fn leave(&mut self, ticket: &mut Option<Ticket>) -> Option<Waker> {
+        let ticket = ticket.take()?;
+        (ticket.batch == self.batch).then(|| self.waiting.remove(ticket.key))
     }
 
     /// Takes out everybody who waits, to be woken once the lock is released.

@@ -30,10 +30,13 @@ pub(crate) struct Window<A: ?Sized> {
     trimmed: Position,
     /// Of all segments, also of frames before `first` in the oldest one.
     bytes: usize,
+    /// Segments that are no longer kept. Audiences may do anything when they are dropped, so that
+    /// is done once the lock is released.
+    trimmed_segments: Vec<Segment<A>>,
 }
 
 #[derive(Debug)]
-struct Segment<A: ?Sized> {
+pub(crate) struct Segment<A: ?Sized> {
     frames: Frames<A>,
     bytes: Bytes,
 }
@@ -88,6 +91,7 @@ impl<A: ?Sized> Window<A> {
             first: 0,
             trimmed: Position::START,
             bytes: 0,
+            trimmed_segments: vec![],
         }
     }
 
@@ -154,8 +158,13 @@ impl<A: ?Sized> Window<A> {
             && oldest.frames.next() <= sequence
         {
             self.bytes -= oldest.bytes.len();
-            self.sealed.pop_front();
+            self.trimmed_segments.extend(self.sealed.pop_front());
         }
+    }
+
+    /// Hands out the segments that were trimmed, to be dropped once the lock is released.
+    pub(crate) fn take_trimmed(&mut self) -> Vec<Segment<A>> {
+        mem::take(&mut self.trimmed_segments)
     }
 
     /// The longest run of frames from `from` on that the limit allows, at least one frame long;
@@ -187,14 +196,12 @@ impl<A: ?Sized> Window<A> {
         (frames.first + before as u64).max(self.first)
     }
 
-    /// The sequence number of the newest kept frame whose event came with this id.
-    pub(crate) fn find_named(&self, id: &str) -> Option<u64> {
+    /// The newest kept frame whose event came with this id: its sequence number and position.
+    pub(crate) fn find_named(&self, id: &str) -> Option<(u64, Position)> {
         let sealed = self.sealed.iter().map(|segment| &segment.frames);
-        sealed
-            .chain([&self.open.frames])
-            .rev()
-            .find_map(|frames| frames.find_named(id))
-            .filter(|&sequence| sequence >= self.first)
+        let sequence =
+            sealed.chain([&self.open.frames]).rev().find_map(|frames| frames.find_named(id))?;
+        Some((sequence, self.position(sequence)?))
     }
 
     fn frames_of(&self, sequence: u64) -> &Frames<A> {

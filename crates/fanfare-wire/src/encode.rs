@@ -5,7 +5,7 @@ use core::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use memchr::{memchr_iter, memchr2};
 
-use crate::Event;
+use crate::{Event, EventId};
 
 impl Event {
     /// Appends the event's bytes: `event`, `retry` and `id` where it has them, one `data` line for
@@ -20,8 +20,7 @@ impl Event {
             put_field(buffer, b"event: ", name.as_str().as_bytes());
         }
         if let Some(retry) = self.retry {
-            let mut digits = itoa::Buffer::new();
-            put_field(buffer, b"retry: ", digits.format(milliseconds(retry)).as_bytes());
+            put_retry(buffer, retry);
         }
         if let Some(id) = &self.id {
             put_field(buffer, b"id: ", id.as_str().as_bytes());
@@ -85,13 +84,55 @@ pub fn encode_comment(text: &str, buffer: &mut impl BufMut) {
     buffer.put_slice(b"\n");
 }
 
+/// Appends an id alone: a block that dispatches nothing, but from which the client resumes.
+///
+/// ```
+/// use fanfare_wire::{EventId, encode_id};
+///
+/// let mut wire = Vec::new();
+/// encode_id(&EventId::from_static("7"), &mut wire);
+/// assert_eq!(wire, b"id: 7\n\n");
+/// ```
+///
+/// # Panics
+///
+/// As `buffer` does when it is of a fixed size and full; `Vec` and `BytesMut` grow.
+pub fn encode_id(id: &EventId, buffer: &mut impl BufMut) {
+    put_field(buffer, b"id: ", id.as_str().as_bytes());
+    buffer.put_slice(b"\n");
+}
+
+/// Appends a reconnection time alone: a block that dispatches nothing. Whole milliseconds, as
+/// [`Event::with_retry`] says.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let mut wire = Vec::new();
+/// fanfare_wire::encode_retry(Duration::from_secs(3), &mut wire);
+/// assert_eq!(wire, b"retry: 3000\n\n");
+/// ```
+///
+/// # Panics
+///
+/// As `buffer` does when it is of a fixed size and full; `Vec` and `BytesMut` grow.
+pub fn encode_retry(retry: Duration, buffer: &mut impl BufMut) {
+    put_retry(buffer, retry);
+    buffer.put_slice(b"\n");
+}
+
+fn put_retry(buffer: &mut impl BufMut, retry: Duration) {
+    let mut digits = itoa::Buffer::new();
+    put_field(buffer, b"retry: ", digits.format(milliseconds(retry)).as_bytes());
+}
+
 fn put_field(buffer: &mut impl BufMut, prefix: &[u8], value: &[u8]) {
     buffer.put_slice(prefix);
     buffer.put_slice(value);
     buffer.put_slice(b"\n");
 }
 
-/// `Event::with_retry` and the decoder keep the number in range.
+/// Finer times are cut off; longer ones than the number holds become its maximum.
 fn milliseconds(retry: Duration) -> u64 {
     u64::try_from(retry.as_millis()).unwrap_or(u64::MAX)
 }

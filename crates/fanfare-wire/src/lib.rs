@@ -42,7 +42,7 @@ mod field;
 
 pub use bytestring::ByteString;
 pub use decode::{DEFAULT_MAX_EVENT_BYTES, Decoder, EventTooLarge, Item};
-pub use encode::encode_comment;
+pub use encode::{encode_comment, encode_id, encode_retry};
 pub use event::Event;
 pub use field::{EventId, EventName, IdError, NameError};
 

@@ -1,0 +1,216 @@
+//! Response bodies: the stream's opening, then what its source has, then keep-alives.
+
+use std::{
+    convert::Infallible,
+    fmt, mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::{
+    Client,
+    feed::{Fed, Feed},
+    keep_alive::KeepAlive,
+    sse::Slot,
+};
+
+const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
+
+/// Any error, as hyper and axum take it.
+#[cfg(feature = "axum")]
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where the bytes of a stream come from.
+pub(crate) trait Source {
+    type Error;
+
+    /// The next bytes, none of them empty; `None` at the end of the stream.
+    fn poll_bytes(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>>;
+}
+
+pin_project_lite::pin_project! {
+    /// The frames of a response body.
+    pub(crate) struct Framed<S> {
+        #[pin]
+        source: S,
+        opening: Bytes,
+        #[pin]
+        keep_alive: KeepAlive,
+    }
+}
+
+impl<S> Framed<S> {
+    /// `opening` goes out at once, so that the response's head is flushed before any event.
+    pub(crate) fn new(source: S, opening: Bytes, keep_alive: Option<Duration>) -> Self {
+        Self { source, opening, keep_alive: KeepAlive::new(keep_alive) }
+    }
+
+    pub(crate) fn with_keep_alive(self, keep_alive: Option<Duration>) -> Self {
+        Self { keep_alive: KeepAlive::new(keep_alive), ..self }
+    }
+}
+
+impl<S: Source> Framed<S> {
+    pub(crate) fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, S::Error>>> {
+        let mut this = self.project();
+        if !this.opening.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(mem::take(this.opening)))));
+        }
+        if let Poll::Ready(bytes) = this.source.poll_bytes(context) {
+            this.keep_alive.touch();
+            return Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data)));
+        }
+        this.keep_alive.as_mut().poll(context).map(|()| Some(Ok(Frame::data(KEEP_ALIVE))))
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The body of the response that carries a client's event stream, or says why there is none.
+    ///
+    /// hyper, and every server built on it, polls it for frames; each is what has become ready
+    /// since the last, as one piece. Dropping it ends the client.
+    #[derive(Debug)]
+    pub struct Body {
+        #[pin]
+        content: Content,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = ContentProjection]
+    enum Content {
+        Stream { #[pin] frames: Framed<Outlet> },
+        Whole { bytes: Bytes },
+    }
+}
+
+impl Body {
+    pub(crate) fn stream(outlet: Outlet, opening: Bytes, keep_alive: Option<Duration>) -> Self {
+        Self { content: Content::Stream { frames: Framed::new(outlet, opening, keep_alive) } }
+    }
+
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self { content: Content::Whole { bytes } }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let mut this = self.project();
+        match this.content.as_mut().project() {
+            ContentProjection::Stream { frames } => {
+                let frame = ready!(frames.poll_frame(context));
+                if frame.is_none() {
+                    // The client has ended now, not when the connection does.
+                    this.content.set(Content::Whole { bytes: Bytes::new() });
+                }
+                Poll::Ready(frame)
+            }
+            ContentProjection::Whole { bytes } => {
+                let bytes = mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.content, Content::Whole { bytes } if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Stream { .. } => SizeHint::default(),
+            Content::Whole { bytes } => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream { frames } => {
+                f.debug_tuple("Stream").field(&frames.source.client).finish()
+            }
+            Self::Whole { bytes } => f.debug_tuple("Whole").field(bytes).finish(),
+        }
+    }
+}
+
+/// The way of everything for one client: what is sent to it alone, and its channels.
+pub(crate) struct Outlet {
+    client: Client,
+    feed: Feed,
+    slot: Slot,
+    /// The outbox had its turn last, so the feed is asked first.
+    feed_first: bool,
+}
+
+impl Outlet {
+    pub(crate) fn new(client: Client, feed: Feed, slot: Slot) -> Self {
+        Self { client, feed, slot, feed_first: false }
+    }
+
+    /// Takes the next bytes of the channels. What ends there ends the stream behind what was sent
+    /// to the client alone.
+    fn poll_feed(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        match ready!(self.feed.poll(context, &self.client)) {
+            Fed::Bytes(bytes) => Poll::Ready(bytes),
+            Fed::End(end) => {
+                self.client.end(end, &[]);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Source for Outlet {
+    type Error = Infallible;
+
+    fn poll_bytes(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let this = self.get_mut();
+        if mem::take(&mut this.feed_first)
+            && let Poll::Ready(bytes) = this.poll_feed(context)
+        {
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        let taken = this.client.outbox().take(context);
+        for change in taken.changes {
+            this.feed.change(change);
+        }
+        if !taken.bytes.is_empty() {
+            this.feed_first = true;
+            return Poll::Ready(Some(Ok(taken.bytes)));
+        }
+        if taken.is_ending {
+            return Poll::Ready(None);
+        }
+        this.poll_feed(context).map(|bytes| Some(Ok(bytes)))
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.feed.leave_all();
+        self.slot.give_back();
+        self.client.has_ended();
+    }
+}

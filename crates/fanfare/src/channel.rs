@@ -1,0 +1,311 @@
+//! Channels that clients join: every event goes to all of them.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use fanfare_fanout::{
+    self as fanout, Bounds, Epoch, GapReason, LagPolicy, Missing, Options, Position, Start,
+};
+use fanfare_wire::Event;
+use thiserror::Error;
+
+use crate::{
+    Client, Closed, Sse,
+    feed::{Change, Joined, MissingBefore},
+};
+
+/// For whom an event is.
+pub(crate) type Audience = dyn Fn(&Client) -> bool + Send + Sync;
+
+/// A group of clients to which events are broadcast, with a history. Clones are the same channel.
+///
+/// An event is encoded once, whatever the number of clients, and stamped with an id, so that a
+/// client which lost its connection is given what it missed when it [joins](Self::join) again.
+/// Broadcasting never waits: a client that falls behind the kept history is told so by an event
+/// named `gap` (or as the [`LagPolicy`] says).
+///
+/// All channels of one [`Sse`] count their events together, so that one `Last-Event-ID` is enough
+/// for a client in several of them, and it gets their events in the order of the broadcasts.
+///
+/// Dropping all handles ends nothing for clients inside; [`close`](Self::close) does.
+///
+/// ```
+/// use fanfare::{Channel, Event, EventName, Sse};
+///
+/// let sse = Sse::new();
+/// let news = Channel::new(&sse);
+/// sse.on_connection({
+///     let news = news.clone();
+///     move |client| {
+///         let joined = news.join(&client);
+///         async move { joined }
+///     }
+/// });
+/// news.broadcast("to everybody")?;
+/// news.broadcast(Event::new("with a name").with_name(EventName::from_static("news")))?;
+/// news.broadcast_to("to some", |client| client.query().get("vip").is_some())?;
+/// assert_eq!(news.len(), 0);
+/// # Ok::<(), fanfare::Closed>(())
+/// ```
+#[derive(Clone)]
+pub struct Channel {
+    log: fanout::Channel<Audience>,
+    epoch: Option<Epoch>,
+    members: Arc<AtomicUsize>,
+    replay: Start,
+    sse: Sse,
+}
+
+/// A client's membership, counted on both sides while it lasts.
+pub(crate) struct Member {
+    channel: Arc<AtomicUsize>,
+    client: Client,
+}
+
+/// How many channels a client can be in.
+pub const MAX_CHANNELS_PER_CLIENT: usize = 1024;
+
+/// Why a client could not join a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum JoinError {
+    /// The client's stream has ended.
+    #[error("the client's stream has ended")]
+    Closed,
+    /// The client belongs to another `Sse` than the channel.
+    #[error("the client belongs to another `Sse` than the channel: make one `Sse` serve both")]
+    OtherSse,
+    /// The client is in as many channels as it can be.
+    #[error("the client is in {MAX_CHANNELS_PER_CLIENT} channels, and cannot be in more")]
+    TooMany,
+}
+
+/// Settings for a new [`Channel`].
+///
+/// ```
+/// use fanfare::{Channel, LagPolicy, Sse, Start};
+///
+/// let sse = Sse::new();
+/// let prices = Channel::builder(&sse)
+///     .history(1)
+///     .replay(Start::Last(1)) // who joins sees the last price at once
+///     .lag_policy(LagPolicy::Latest)
+///     .build();
+/// assert!(prices.is_empty());
+/// ```
+#[derive(Debug)]
+pub struct ChannelBuilder {
+    sse: Sse,
+    bounds: Bounds,
+    lag_policy: LagPolicy,
+    replay: Start,
+    stamps_ids: bool,
+}
+
+impl Channel {
+    /// A channel whose clients must come from `sse`, with the settings of
+    /// [`builder`](Self::builder).
+    pub fn new(sse: &Sse) -> Self {
+        Self::builder(sse).build()
+    }
+
+    /// Settings for a channel: history of 16,384 events and 4 MiB; new clients see what comes from
+    /// now on; who falls behind is told by a `gap` event; events are stamped with ids.
+    pub fn builder(sse: &Sse) -> ChannelBuilder {
+        ChannelBuilder {
+            sse: sse.clone(),
+            bounds: Bounds::default(),
+            lag_policy: LagPolicy::default(),
+            replay: Start::Latest,
+            stamps_ids: true,
+        }
+    }
+
+    /// Gives `client` the channel's events from now on.
+    ///
+    /// A client that came with a last event id goes on right behind that event. What of it is no
+    /// longer kept, or an id that is not of this channel, is told by a `gap` event, and everything
+    /// kept follows. A client without one starts where the channel's
+    /// [`replay`](ChannelBuilder::replay) says. Joining twice is joining once.
+    ///
+    /// Join a client to all its channels as soon as it is there: the ids of a history that is
+    /// replayed later are older than what the client has seen, and would be repeated if it
+    /// reconnects meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] says why not.
+    pub fn join(&self, client: &Client) -> Result<(), JoinError> {
+        self.join_from(client, self.replay)
+    }
+
+    /// As [`join`](Self::join), with another start for a client without a last event id.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] says why not.
+    pub fn join_from(&self, client: &Client, start: Start) -> Result<(), JoinError> {
+        if !client.is_of(&self.sse) {
+            return Err(JoinError::OtherSse);
+        }
+        let (cursor, missing) = match client.last_event_id() {
+            None => (self.log.cursor(start), None),
+            Some(id) => self.resume(&id),
+        };
+        let member = Member::new(&self.members, client).ok_or(JoinError::TooMany)?;
+        let joined = Joined { channel: self.clone(), cursor, missing, _member: member };
+        client.change(Change::Join(joined)).map_err(|Closed| JoinError::Closed)
+    }
+
+    fn resume(&self, id: &str) -> (fanout::Cursor<Audience>, Option<MissingBefore>) {
+        let resumed = self.log.resume(id);
+        let missing = resumed.missing.map(|missing| MissingBefore {
+            reason: match missing {
+                Missing::Expired => GapReason::Expired,
+                Missing::Unknown => GapReason::Unknown,
+            },
+            requested: id.to_owned(),
+            until: resumed.after,
+        });
+        (resumed.cursor, missing)
+    }
+
+    /// Gives `client` no more events of this channel, from now on or at least very soon: what is
+    /// already on its way to the socket still arrives.
+    pub fn leave(&self, client: &Client) {
+        // A client whose stream has ended has left.
+        let _ = client.change(Change::Leave(self.clone()));
+    }
+
+    /// Sends an event to every client in the channel. Does not wait.
+    ///
+    /// An id that the event brings along is sent instead of the stamp; a client can resume from it
+    /// while its event is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after [`close`](Self::close).
+    pub fn broadcast(&self, event: impl Into<Event>) -> Result<Position, Closed> {
+        self.log.append(event.into()).map_err(|fanout::Closed| Closed)
+    }
+
+    /// Sends an event to those clients for which `is_meant` says so. It is asked for each client
+    /// when the event's turn comes, also for clients that resume later.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after [`close`](Self::close).
+    pub fn broadcast_to(
+        &self,
+        event: impl Into<Event>,
+        is_meant: impl Fn(&Client) -> bool + Send + Sync + 'static,
+    ) -> Result<Position, Closed> {
+        self.log.append_for(event.into(), Arc::new(is_meant)).map_err(|fanout::Closed| Closed)
+    }
+
+    /// How many clients are in the channel.
+    pub fn len(&self) -> usize {
+        self.members.load(Ordering::Relaxed)
+    }
+
+    /// Whether no client is in the channel.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends the channel: its clients get what is left, then leave it, and the stream of a client
+    /// that is in no other channel ends. Clients can still join, to the same effect.
+    pub fn close(&self) {
+        self.log.close();
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.members, &other.members)
+    }
+
+    pub(crate) fn stamps_ids(&self) -> bool {
+        self.epoch.is_some()
+    }
+}
+
+impl ChannelBuilder {
+    /// Keeps this many events at most (16,384 if not set; at least 1), for clients that resume or
+    /// are slow.
+    pub fn history(mut self, events: usize) -> Self {
+        self.bounds.frames = events;
+        self
+    }
+
+    /// Keeps this many bytes of events at most (4 MiB if not set). The newest event is kept
+    /// whatever its size.
+    pub fn history_bytes(mut self, bytes: usize) -> Self {
+        self.bounds.bytes = bytes;
+        self
+    }
+
+    /// What becomes of a client that falls behind the history ([`LagPolicy::Gap`] if not set).
+    pub fn lag_policy(mut self, lag_policy: LagPolicy) -> Self {
+        self.lag_policy = lag_policy;
+        self
+    }
+
+    /// Where a client without a last event id starts ([`Start::Latest`] if not set).
+    pub fn replay(mut self, start: Start) -> Self {
+        self.replay = start;
+        self
+    }
+
+    /// Sends events as they are, without stamping ids. Clients cannot resume, except from ids that
+    /// the events bring along.
+    pub fn without_ids(mut self) -> Self {
+        self.stamps_ids = false;
+        self
+    }
+
+    /// The channel.
+    pub fn build(self) -> Channel {
+        let epoch = self.stamps_ids.then(|| self.sse.epoch());
+        let options = Options {
+            bounds: self.bounds,
+            lag_policy: self.lag_policy,
+            positions: self.sse.positions().clone(),
+            epoch,
+        };
+        Channel {
+            log: fanout::Channel::new(options),
+            epoch,
+            members: Arc::default(),
+            replay: self.replay,
+            sse: self.sse,
+        }
+    }
+}
+
+impl Member {
+    fn new(channel: &Arc<AtomicUsize>, client: &Client) -> Option<Self> {
+        let before = client.memberships().fetch_add(1, Ordering::Relaxed);
+        channel.fetch_add(1, Ordering::Relaxed);
+        let member = Self { channel: channel.clone(), client: client.clone() };
+        (before < MAX_CHANNELS_PER_CLIENT).then_some(member)
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.channel.fetch_sub(1, Ordering::Relaxed);
+        self.client.memberships().fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("log", &self.log)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

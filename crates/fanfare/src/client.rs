@@ -1,0 +1,204 @@
+//! One connected event stream, seen from the server.
+
+use std::{
+    any::{Any, TypeId},
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicUsize},
+};
+
+use fanfare_wire::{Event, encode_comment};
+use http::request::Parts;
+use tokio::sync::Notify;
+
+use crate::{Closed, End, Query, Sse, TrySendError, feed::Change, outbox::Outbox};
+
+/// The query parameters in which polyfills send the last event id, because they cannot set the
+/// header.
+const LAST_EVENT_ID_PARAMETERS: [&str; 3] = ["lastEventId", "last_event_id", "evs_last_event_id"];
+
+/// One connected event stream.
+///
+/// Clones are handles of the same stream. Dropping handles changes nothing: the stream goes on
+/// until it is [closed](Self::close), its connection ends, or the server shuts down.
+///
+/// ```
+/// # async fn handler(client: fanfare::Client) -> Result<(), fanfare::Closed> {
+/// use fanfare::{Event, EventName};
+///
+/// client.send("text").await?;
+/// client.send(Event::new("data").with_name(EventName::from_static("greeting"))).await?;
+/// client.close();
+/// assert_eq!(client.send("too late").await, Err(fanfare::Closed));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+struct Shared {
+    request: Parts,
+    sse: Sse,
+    outbox: Outbox,
+    memberships: AtomicUsize,
+    values: Mutex<Values>,
+    end: OnceLock<End>,
+    ended: Notify,
+}
+
+type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
+
+impl Client {
+    pub(crate) fn new(request: Parts, sse: Sse, queue_bytes: u32) -> Self {
+        Self(Arc::new(Shared {
+            request,
+            sse,
+            outbox: Outbox::new(queue_bytes),
+            memberships: AtomicUsize::new(0),
+            values: Mutex::default(),
+            end: OnceLock::new(),
+            ended: Notify::new(),
+        }))
+    }
+
+    /// Sends an event to this client, once there is room for it in the client's queue.
+    ///
+    /// Text becomes an event with that data. Returns when the event is queued: it is written as
+    /// soon as the connection takes it, together with what else waits. Dropping the future before
+    /// it returns sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] when the stream has ended, or ends while this waits.
+    pub async fn send(&self, event: impl Into<Event>) -> Result<(), Closed> {
+        self.0.outbox.send(&event.into()).await
+    }
+
+    /// Sends an event if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`] gives the event back when there is no room.
+    pub fn try_send(&self, event: impl Into<Event>) -> Result<(), TrySendError> {
+        self.0.outbox.try_send(event.into())
+    }
+
+    /// Sends a comment, which clients ignore, but which shows up in a debugger and keeps
+    /// connections from looking idle.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn comment(&self, text: &str) -> Result<(), Closed> {
+        let mut bytes = Vec::new();
+        encode_comment(text, &mut bytes);
+        self.0.outbox.send_bytes(&bytes).await
+    }
+
+    /// Ends the stream behind what has been sent. To this the browser's `EventSource` answers with
+    /// a reconnection: tell it to stop by an event of your own.
+    pub fn close(&self) {
+        self.end(End::Closed, &[]);
+    }
+
+    /// Waits until the stream has ended, and tells why.
+    ///
+    /// A peer that goes away is noticed at once where its connection says so, and otherwise when
+    /// a keep-alive comment cannot be delivered.
+    pub async fn closed(&self) -> End {
+        loop {
+            let ended = self.0.ended.notified();
+            if let Some(end) = self.0.end.get() {
+                return *end;
+            }
+            ended.await;
+        }
+    }
+
+    /// Whether nothing more can be sent: the stream has ended or is about to.
+    pub fn is_closed(&self) -> bool {
+        self.0.outbox.is_ending()
+    }
+
+    /// The request that asked for the stream: method, URI, version, headers, extensions.
+    pub fn request(&self) -> &Parts {
+        &self.0.request
+    }
+
+    /// The query of the request's URI.
+    pub fn query(&self) -> Query<'_> {
+        Query::of(&self.0.request.uri)
+    }
+
+    /// The id of the last event that the client got before it reconnected: from the header
+    /// `Last-Event-ID`, or the query parameters of polyfills (`lastEventId`, `last_event_id`,
+    /// `evs_last_event_id`). Empty counts as none.
+    pub fn last_event_id(&self) -> Option<Cow<'_, str>> {
+        let in_header = self.0.request.headers.get("last-event-id");
+        let in_header = in_header.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let in_query = || LAST_EVENT_ID_PARAMETERS.iter().find_map(|name| self.query().get(name));
+        in_header.or_else(in_query).filter(|id| !id.is_empty())
+    }
+
+    /// Keeps a value with the client, in the place of an earlier one of the same type.
+    ///
+    /// ```
+    /// # fn handler(client: fanfare::Client) {
+    /// struct User { name: String }
+    ///
+    /// client.insert(User { name: "Ada".to_owned() });
+    /// assert_eq!(client.get::<User>().unwrap().name, "Ada");
+    /// # }
+    /// ```
+    pub fn insert<T: Send + Sync + 'static>(&self, value: T) {
+        self.values().insert(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    /// The value of this type that was kept with the client.
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let value = self.values().get(&TypeId::of::<T>())?.clone();
+        value.downcast().ok()
+    }
+
+    fn values(&self) -> MutexGuard<'_, Values> {
+        self.0.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change(&self, change: Change) -> Result<(), Closed> {
+        self.0.outbox.push(change)
+    }
+
+    /// Ends the stream behind what has been sent, and behind `farewell`; a stream that is ending
+    /// ends as it was.
+    pub(crate) fn end(&self, end: End, farewell: &[u8]) {
+        let _ = self.0.outbox.end(end, farewell);
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    pub(crate) fn memberships(&self) -> &AtomicUsize {
+        &self.0.memberships
+    }
+
+    /// The body is gone, and with it the connection or this stream of it.
+    pub(crate) fn has_ended(&self) {
+        let _ = self.0.end.set(self.0.outbox.abandon());
+        self.0.ended.notify_waiters();
+    }
+
+    pub(crate) fn is_of(&self, sse: &Sse) -> bool {
+        self.0.sse.is_same(sse)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("uri", &self.0.request.uri)
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,485 @@
+//! The server side of event streams: settings, who is connected, and the end of all of it.
+
+use std::{
+    fmt,
+    future::Future,
+    ops::RangeInclusive,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use fanfare_fanout::{Epoch, Positions};
+use fanfare_wire::encode_retry;
+use futures_core::Stream;
+use http::{Method, Response, request::Parts};
+use slab::Slab;
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+
+use crate::{
+    Body, Client, End, Rejection, body::Outlet, feed::Feed, gate::Gate, path::PathPattern, response,
+};
+
+/// New clients that wait in one [`Connections`].
+const CONNECTIONS_QUEUE: usize = 1024;
+
+/// Event streams for an HTTP server.
+///
+/// Attach it to a server that exists ([`attach`](Self::attach)), and it answers `/sse` with an
+/// event stream, gives a [`Client`] for each to [`on_connection`](Self::on_connection), and leaves
+/// every other request to the server. Clones are the same `Sse`.
+///
+/// Dropping all handles ends nothing: streams go on while the server that it is attached to runs.
+/// It works on a tokio runtime with time enabled.
+///
+/// ```no_run
+/// # async fn main_() -> std::io::Result<()> {
+/// use axum::{Router, routing::get};
+/// use fanfare::Sse;
+///
+/// let app = Router::new().route("/", get(|| async { "okay" }));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+///
+/// let sse = Sse::new();
+/// sse.on_connection(|client| async move { client.send("hi there!").await });
+/// axum::serve(listener, sse.attach(app)).await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Sse(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    epoch: Epoch,
+    positions: Positions,
+    listeners: Mutex<Vec<Listener>>,
+    clients: Mutex<Slab<Client>>,
+    closing: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) path: PathPattern,
+    pub(crate) gate: Gate,
+    keep_alive: Option<Duration>,
+    retry: Option<RangeInclusive<Duration>>,
+    farewell_retry: RangeInclusive<Duration>,
+    grace: Duration,
+    queue_bytes: u32,
+    max_clients: usize,
+}
+
+/// Who wants to know of new clients.
+#[derive(Clone)]
+enum Listener {
+    Handler(Arc<dyn Fn(Client) + Send + Sync>),
+    Queue(mpsc::Sender<Client>),
+}
+
+/// A client's place among all.
+pub(crate) struct Slot {
+    sse: Sse,
+    key: usize,
+}
+
+impl Sse {
+    /// With the settings of [`builder`](Self::builder).
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Settings: the path `/sse`, everybody let in, keep-alive comments every 15 s, no initial
+    /// `retry`, a grace period of 5 s, 64 KiB of queue a client, 100,000 clients.
+    pub fn builder() -> Builder {
+        Builder {
+            settings: Settings {
+                path: PathPattern::new("/sse"),
+                gate: Gate::default(),
+                keep_alive: Some(Duration::from_secs(15)),
+                retry: None,
+                farewell_retry: Duration::from_secs(1)..=Duration::from_secs(5),
+                grace: Duration::from_secs(5),
+                queue_bytes: 64 * 1024,
+                max_clients: 100_000,
+            },
+        }
+    }
+
+    /// Has `handler` called for each new client of the server that this is attached to.
+    ///
+    /// The future runs on a task of its own, which is not stopped when the client leaves: sends
+    /// fail with [`Closed`](crate::Closed) from then on. What it returns is ignored. The stream
+    /// stays open when it is done. Several handlers each get every client.
+    pub fn on_connection<F, R>(&self, handler: F)
+    where
+        F: Fn(Client) -> R + Send + Sync + 'static,
+        R: Future<Output: Send> + Send + 'static,
+    {
+        let handler = move |client| drop(tokio::spawn(handler(client)));
+        self.listeners().push(Listener::Handler(Arc::new(handler)));
+    }
+
+    /// The new clients of the server that this is attached to, as a stream.
+    ///
+    /// 1,024 wait in it at most; when it is full, requests for event streams wait until it is
+    /// read. Dropping it gives it up. It does not end by itself.
+    pub fn connections(&self) -> Connections {
+        let (sender, receiver) = mpsc::channel(CONNECTIONS_QUEUE);
+        self.listeners().push(Listener::Queue(sender));
+        Connections(receiver)
+    }
+
+    /// Makes a client for a request that your own routing has found to want an event stream, and
+    /// the response to answer it with. Handlers of [`on_connection`](Self::on_connection) and the
+    /// settings for path and access play no part in it.
+    ///
+    /// Dropping the response ends the client.
+    ///
+    /// ```
+    /// use fanfare::Sse;
+    ///
+    /// let (parts, ()) = http::Request::get("/any/path?room=7").body(())?.into_parts();
+    /// let sse = Sse::new();
+    /// let (client, response) = sse.accept(parts)?;
+    /// assert_eq!(client.query().get("room").unwrap(), "7");
+    /// assert_eq!(response.headers()["content-type"], "text/event-stream");
+    /// assert_eq!(sse.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] with status 503, to answer with, when there are as many clients as
+    /// [`max_clients`](Builder::max_clients) allows.
+    pub fn accept(&self, request: Parts) -> Result<(Client, Response<Body>), Rejection> {
+        let version = request.version;
+        let client = Client::new(request, self.clone(), self.0.settings.queue_bytes);
+        let slot = self.register(&client)?;
+        let feed = Feed::new(self.0.epoch, self.0.positions.clone());
+        let outlet = Outlet::new(client.clone(), feed, slot);
+        let body = Body::stream(outlet, self.opening(), self.0.settings.keep_alive);
+        let mut response = response::event_stream(body);
+        response::keep_connection(&mut response, version);
+        Ok((client, response))
+    }
+
+    /// How many clients are connected.
+    pub fn len(&self) -> usize {
+        self.registry().len()
+    }
+
+    /// Whether no client is connected.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The clients that are connected now.
+    pub fn clients(&self) -> Vec<Client> {
+        self.registry().iter().map(|(_, client)| client.clone()).collect()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.0.epoch
+    }
+
+    pub(crate) fn positions(&self) -> &Positions {
+        &self.0.positions
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Answers a request that the settings let in.
+    pub(crate) async fn connect(&self, request: Parts) -> Result<Response<Body>, Rejection> {
+        if request.method == Method::HEAD {
+            return Ok(response::event_stream(Body::whole(Bytes::new())));
+        }
+        let (client, response) = self.accept(request)?;
+        let listeners = self.listeners().clone();
+        for listener in listeners {
+            listener.notify(client.clone()).await;
+        }
+        Ok(response)
+    }
+
+    fn opening(&self) -> Bytes {
+        let Some(retry) = &self.0.settings.retry else { return response::OK };
+        let mut opening = BytesMut::from(&response::OK[..]);
+        encode_retry(pick(retry), &mut opening);
+        opening.freeze()
+    }
+
+    fn register(&self, client: &Client) -> Result<Slot, Rejection> {
+        let mut registry = self.registry();
+        if registry.len() >= self.0.settings.max_clients {
+            return Err(Rejection::full());
+        }
+        let key = registry.insert(client.clone());
+        // Inside the lock, so that `begin_shutdown` or this sees the other.
+        let is_closing = *self.0.closing.borrow();
+        drop(registry);
+        if is_closing {
+            self.bid_farewell(client);
+        }
+        Ok(Slot { sse: self.clone(), key })
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
+        let mut listeners = self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| !listener.is_gone());
+        listeners
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Slab<Client>> {
+        self.0.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of all streams.
+impl Sse {
+    /// Ends every stream, now and from now on: each gets what was sent to it alone, then a `retry`
+    /// with jitter, so that clients do not come back in the same instant, then its end. Does not
+    /// wait for it. The grace period begins.
+    pub fn begin_shutdown(&self) {
+        let registry = self.registry();
+        if self.0.closing.send_replace(true) {
+            return;
+        }
+        let clients: Vec<Client> = registry.iter().map(|(_, client)| client.clone()).collect();
+        drop(registry);
+        for client in &clients {
+            self.bid_farewell(client);
+        }
+    }
+
+    /// Waits for `signal`, then [begins to shut down](Self::begin_shutdown) and returns at once:
+    /// the future that axum's `with_graceful_shutdown` wants.
+    ///
+    /// ```no_run
+    /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
+    /// # let sse = fanfare::Sse::new();
+    /// # async fn interrupted() {}
+    /// let server = axum::serve(listener, sse.attach(app))
+    ///     .with_graceful_shutdown(sse.shutdown_on(interrupted()));
+    /// tokio::select! {
+    ///     result = server => result,
+    ///     () = sse.grace_over() => Ok(()), // a peer that reads nothing cannot hold up the exit
+    /// }
+    /// # }
+    /// ```
+    pub fn shutdown_on(
+        &self,
+        signal: impl Future<Output: Send> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let sse = self.clone();
+        async move {
+            signal.await;
+            sse.begin_shutdown();
+        }
+    }
+
+    /// Waits until the shutdown begins. To end work that is not a client's stream.
+    pub fn shutdown_begun(&self) -> impl Future<Output = ()> + Send + 'static {
+        let sse = self.clone();
+        async move {
+            // The sender lives in `sse`.
+            let _ = sse.0.closing.subscribe().wait_for(|is_closing| *is_closing).await;
+        }
+    }
+
+    /// Waits until the grace period after the beginning of a shutdown is over. A peer that does not
+    /// read keeps its connection busy longer than that: give up the server then.
+    pub fn grace_over(&self) -> impl Future<Output = ()> + Send + 'static {
+        let begun = self.shutdown_begun();
+        let grace = self.0.settings.grace;
+        async move {
+            begun.await;
+            sleep(grace).await;
+        }
+    }
+
+    fn bid_farewell(&self, client: &Client) {
+        let mut farewell = BytesMut::new();
+        encode_retry(pick(&self.0.settings.farewell_retry), &mut farewell);
+        client.end(End::Shutdown, &farewell);
+    }
+}
+
+impl Default for Sse {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Sse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sse").field("clients", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// Waits while the queue is full.
+    async fn notify(&self, client: Client) {
+        match self {
+            Self::Handler(handler) => handler(client),
+            // Its receiver has been dropped: it is forgotten with the next client.
+            Self::Queue(queue) => drop(queue.send(client).await),
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Queue(queue) if queue.is_closed())
+    }
+}
+
+impl Slot {
+    /// To be called once, when the client has ended.
+    pub(crate) fn give_back(&self) {
+        let client = self.sse.registry().try_remove(self.key);
+        // Outside the lock: it may be the last handle, with values whose drop does anything.
+        drop(client);
+    }
+}
+
+/// New clients, from [`Sse::connections`].
+#[derive(Debug)]
+pub struct Connections(mpsc::Receiver<Client>);
+
+impl Stream for Connections {
+    type Item = Client;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Client>> {
+        self.0.poll_recv(context)
+    }
+}
+
+/// A time between both ends of the range, at random.
+fn pick(range: &RangeInclusive<Duration>) -> Duration {
+    let spread = range.end().saturating_sub(*range.start());
+    range.start().saturating_add(spread.mul_f64(fastrand::f64()))
+}
+
+/// Settings for a new [`Sse`].
+///
+/// ```
+/// use std::time::Duration;
+/// use fanfare::Sse;
+/// use http::StatusCode;
+///
+/// let sse = Sse::builder()
+///     .path("/rooms/*/events")
+///     .retry(Duration::from_secs(2)..=Duration::from_secs(4))
+///     .authorize(|request| async move {
+///         match request.headers.contains_key("authorization") {
+///             true => Ok(request),
+///             false => Err(StatusCode::UNAUTHORIZED.into()),
+///         }
+///     })
+///     .build();
+/// assert!(sse.is_empty());
+/// ```
+#[derive(Debug)]
+pub struct Builder {
+    settings: Settings,
+}
+
+impl Builder {
+    /// The path of the event stream (`/sse` if not set). `*` stands for any text; leading slashes
+    /// of a request's path count as one, its query does not matter.
+    pub fn path(mut self, path: &str) -> Self {
+        self.settings.path = PathPattern::new(path);
+        self
+    }
+
+    /// Lets only those requests have an event stream for which `verify` says so. The others go on
+    /// to the server that this is attached to.
+    pub fn verify(mut self, verify: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.settings.gate.verify = Some(Box::new(verify));
+        self
+    }
+
+    /// As [`verify`](Self::verify), for a decision that has to wait for something.
+    pub fn verify_async<F, R>(mut self, verify: F) -> Self
+    where
+        F: Fn(Parts) -> R + Send + Sync + 'static,
+        R: Future<Output = bool> + Send + 'static,
+    {
+        self.settings.gate.verify_async = Some(Box::new(move |request| Box::pin(verify(request))));
+        self
+    }
+
+    /// Answers requests with a status of its own instead of an event stream: 401, 403, 429, or 204,
+    /// which tells an `EventSource` to stop asking. Asked after `verify`.
+    ///
+    /// The request that `authorize` returns is the client's [`request`](Client::request): its
+    /// extensions are the place for what has been found out about the user.
+    pub fn authorize<F, R>(mut self, authorize: F) -> Self
+    where
+        F: Fn(Parts) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Parts, Rejection>> + Send + 'static,
+    {
+        self.settings.gate.authorize = Some(Box::new(move |request| Box::pin(authorize(request))));
+        self
+    }
+
+    /// Sends a comment after this much silence (15 s if not set). `None` sends none; a peer that is
+    /// gone without a word is then only noticed when an event cannot be delivered.
+    pub fn keep_alive(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        self.settings.keep_alive = silence.into();
+        self
+    }
+
+    /// Opens each stream with a reconnection time out of this range (none if not set), so that
+    /// clients which lose their connections together do not come back together.
+    pub fn retry(mut self, range: RangeInclusive<Duration>) -> Self {
+        self.settings.retry = Some(range);
+        self
+    }
+
+    /// The reconnection times with which streams end in a shutdown (1 s to 5 s if not set).
+    pub fn farewell_retry(mut self, range: RangeInclusive<Duration>) -> Self {
+        self.settings.farewell_retry = range;
+        self
+    }
+
+    /// How long after the beginning of a shutdown [`Sse::grace_over`] comes (5 s if not set).
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// How many bytes may wait for one client (64 KiB if not set, at least 1), before
+    /// [`Client::send`] waits. A larger event passes when nothing else waits.
+    pub fn queue_bytes(mut self, bytes: u32) -> Self {
+        self.settings.queue_bytes = bytes.max(1);
+        self
+    }
+
+    /// How many clients there may be (100,000 if not set). Others are answered 503.
+    pub fn max_clients(mut self, clients: usize) -> Self {
+        self.settings.max_clients = clients;
+        self
+    }
+
+    /// The `Sse`. Its epoch, which makes event ids its own, is drawn at random.
+    pub fn build(self) -> Sse {
+        Sse(Arc::new(Shared {
+            settings: self.settings,
+            epoch: Epoch::from_seed(fastrand::u64(..)),
+            positions: Positions::new(),
+            listeners: Mutex::default(),
+            clients: Mutex::default(),
+            closing: watch::Sender::new(false),
+        }))
+    }
+}

@@ -1,0 +1,214 @@
+//! Streams of events: as a response without a client, and piped to a client.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fanfare_wire::{Decoder, Event, EventTooLarge, Item};
+use futures_core::Stream;
+use futures_util::{StreamExt, future::select, pin_mut};
+use http::Response;
+use http_body::Frame;
+use thiserror::Error;
+
+use crate::{
+    Client, Closed, Sse,
+    body::{Framed, Source},
+    response,
+};
+
+const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+impl Sse {
+    /// A response whose event stream is `events`, with a keep-alive comment every 15 s of silence.
+    ///
+    /// The response ends with the stream, upon which an `EventSource` asks again. Dropping the
+    /// response drops the stream. It does not end with the shutdown of an `Sse`: for that, end the
+    /// stream when [`shutdown_begun`](Self::shutdown_begun) says so.
+    ///
+    /// ```
+    /// use axum::{Router, response::IntoResponse, routing::get};
+    /// use fanfare::Sse;
+    /// use futures_util::stream;
+    ///
+    /// async fn countdown() -> impl IntoResponse {
+    ///     Sse::stream(stream::iter((0..3).rev().map(|number| number.to_string())))
+    /// }
+    ///
+    /// let app: Router = Router::new().route("/countdown", get(countdown));
+    /// ```
+    pub fn stream<S>(
+        events: S,
+    ) -> Response<StreamBody<impl Stream<Item = Result<Event, Infallible>>>>
+    where
+        S: Stream,
+        S::Item: Into<Event>,
+    {
+        Self::try_stream(events.map(Ok))
+    }
+
+    /// As [`stream`](Self::stream) for a stream that may fail, which breaks the connection off: a
+    /// client sees that the stream did not end as it should.
+    pub fn try_stream<S, T, E>(
+        events: S,
+    ) -> Response<StreamBody<impl Stream<Item = Result<Event, E>>>>
+    where
+        S: Stream<Item = Result<T, E>>,
+        T: Into<Event>,
+    {
+        let events = events.map(|event| event.map(Into::into));
+        let body = Framed::new(Events { events }, response::OK, Some(DEFAULT_KEEP_ALIVE));
+        response::event_stream(StreamBody { body })
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The body that carries a stream of events.
+    pub struct StreamBody<S> {
+        #[pin]
+        body: Framed<Events<S>>,
+    }
+}
+
+impl<S> StreamBody<S> {
+    /// The same body with a comment after this much silence instead of 15 s; `None`: without.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fanfare::Sse;
+    ///
+    /// let response = Sse::stream(futures_util::stream::iter(["a"]))
+    ///     .map(|body| body.with_keep_alive(Some(Duration::from_secs(5))));
+    /// assert_eq!(response.status(), 200);
+    /// ```
+    pub fn with_keep_alive(self, silence: Option<Duration>) -> Self {
+        Self { body: self.body.with_keep_alive(silence) }
+    }
+}
+
+impl<S, E> http_body::Body for StreamBody<S>
+where
+    S: Stream<Item = Result<Event, E>>,
+{
+    type Data = Bytes;
+    type Error = E;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        self.project().body.poll_frame(context)
+    }
+}
+
+impl<S> fmt::Debug for StreamBody<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamBody").finish_non_exhaustive()
+    }
+}
+
+pin_project_lite::pin_project! {
+    struct Events<S> {
+        #[pin]
+        events: S,
+    }
+}
+
+impl<S, E> Source for Events<S>
+where
+    S: Stream<Item = Result<Event, E>>,
+{
+    type Error = E;
+
+    fn poll_bytes(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, E>>> {
+        let event = ready!(self.project().events.poll_next(context));
+        Poll::Ready(event.map(|event| event.map(|event| event.to_bytes())))
+    }
+}
+
+/// Why [`Client::pipe_wire`] stopped before the end of its stream.
+#[derive(Debug, Error)]
+pub enum PipeError<E> {
+    /// The client's stream has ended.
+    #[error("the client's event stream is closed")]
+    Closed,
+    /// An event of the source is larger than can be taken.
+    #[error("cannot pass on the source's event stream")]
+    TooLarge(#[from] EventTooLarge),
+    /// The source failed.
+    #[error("the source of the event stream failed")]
+    Source(#[source] E),
+}
+
+impl Client {
+    /// Sends everything that `events` gives, at the client's pace, and returns at its end. The
+    /// stream to the client stays open.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] as soon as the client is gone, also while `events` has nothing; `events` is
+    /// dropped then.
+    pub async fn pipe<S>(&self, events: S) -> Result<(), Closed>
+    where
+        S: Stream,
+        S::Item: Into<Event>,
+    {
+        pin_mut!(events);
+        while let Some(event) = self.unless_closed(events.next()).await? {
+            self.send(event).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends every event of another event stream, which comes as bytes, such as the body of an
+    /// upstream's response. Names, ids and reconnection times go along; comments do not.
+    ///
+    /// ```
+    /// # async fn handler(client: fanfare::Client) {
+    /// use std::io;
+    /// use bytes::Bytes;
+    /// use futures_util::stream;
+    ///
+    /// let upstream = stream::iter([Bytes::from("data: a\n\nda"), Bytes::from("ta: b\n\n")]);
+    /// client.pipe_wire(futures_util::StreamExt::map(upstream, Ok::<_, io::Error>)).await.unwrap();
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`PipeError`]. What was sent before stays sent.
+    pub async fn pipe_wire<S, E>(&self, chunks: S) -> Result<(), PipeError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+    {
+        let mut decoder = Decoder::new();
+        pin_mut!(chunks);
+        let closed = |Closed| PipeError::Closed;
+        while let Some(chunk) = self.unless_closed(chunks.next()).await.map_err(closed)? {
+            let mut chunk = chunk.map_err(PipeError::Source)?;
+            while let Some(item) = decoder.decode(&mut chunk)? {
+                if let Item::Event(event) = item {
+                    self.send(event).await.map_err(closed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn unless_closed<T>(&self, future: impl Future<Output = T>) -> Result<T, Closed> {
+        let closed = self.closed();
+        pin_mut!(future, closed);
+        match select(closed, future).await {
+            futures_util::future::Either::Left(_) => Err(Closed),
+            futures_util::future::Either::Right((output, _)) => Ok(output),
+        }
+    }
+}
