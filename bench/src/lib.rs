@@ -1,1 +1,12 @@
+//! Reproducible comparisons of fanfare with its peers.
+//!
+//! `cargo run --release -p fanfare-bench --bin codec` compares the wire codecs,
+//! `--bin fanout` what it costs to deliver events on hyper.
 
+pub mod compare;
+pub mod decoders;
+pub mod encoders;
+pub mod fanout;
+pub mod host;
+pub mod table;
+pub mod workload;
