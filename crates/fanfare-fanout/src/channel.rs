@@ -285,13 +285,13 @@ impl<A: ?Sized> Shared<A> {
     }
 }
 
-/// Releases the lock, then does what may call anything: wakes who waits, drops what is trimmed.
+/// Releases the lock, then does what may call anything: wakes who waits, drops trimmed audiences.
 fn release<A: ?Sized>(mut state: MutexGuard<'_, State<A>>) {
     let waiting = state.waiters.take();
-    let trimmed = state.window.take_trimmed();
+    let audiences = state.window.take_trimmed_audiences();
     drop(state);
     waiting.wake();
-    drop(trimmed);
+    drop(audiences);
 }
 
 impl<A: ?Sized> Clone for Channel<A> {

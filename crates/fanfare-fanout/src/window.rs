@@ -30,9 +30,9 @@ pub(crate) struct Window<A: ?Sized> {
     trimmed: Position,
     /// Of all segments, also of frames before `first` in the oldest one.
     bytes: usize,
-    /// Segments that are no longer kept. Audiences may do anything when they are dropped, so that
-    /// is done once the lock is released.
-    trimmed_segments: Vec<Segment<A>>,
+    /// By index, of frames that are no longer kept. An audience may do anything when it is dropped,
+    /// so that is done once the lock is released.
+    trimmed_audiences: Vec<(usize, Arc<A>)>,
 }
 
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl<A: ?Sized> Window<A> {
             first: 0,
             trimmed: Position::START,
             bytes: 0,
-            trimmed_segments: vec![],
+            trimmed_audiences: vec![],
         }
     }
 
@@ -154,17 +154,16 @@ impl<A: ?Sized> Window<A> {
         }
         self.trimmed = self.frames_of(sequence - 1).position(sequence - 1);
         self.first = sequence;
-        while let Some(oldest) = self.sealed.front()
-            && oldest.frames.next() <= sequence
+        while let Some(oldest) = self.sealed.pop_front_if(|oldest| oldest.frames.next() <= sequence)
         {
             self.bytes -= oldest.bytes.len();
-            self.trimmed_segments.extend(self.sealed.pop_front());
+            self.trimmed_audiences.extend(oldest.frames.restricted);
         }
     }
 
-    /// Hands out the segments that were trimmed, to be dropped once the lock is released.
-    pub(crate) fn take_trimmed(&mut self) -> Vec<Segment<A>> {
-        mem::take(&mut self.trimmed_segments)
+    /// Hands out the audiences that were trimmed, to be dropped once the lock is released.
+    pub(crate) fn take_trimmed_audiences(&mut self) -> Vec<(usize, Arc<A>)> {
+        mem::take(&mut self.trimmed_audiences)
     }
 
     /// The longest run of frames from `from` on that the limit allows, at least one frame long;
