@@ -1,8 +1,8 @@
 //! Measures several ways to do the same work side by side.
 //!
-//! Three guards against a machine that does other things too: the contenders take turns within
-//! each round, and each round begins with another one; a measurement is the median of many short
-//! passes, so that an interrupted pass does not count; and two contenders are compared round by
+//! Three guards against a machine that does other things too: the contenders take turns pass by
+//! pass, so that whatever the machine does meanwhile hits them alike; a round counts the fastest
+//! pass of each, since interruptions only ever add time; and two contenders are compared round by
 //! round, so that what slows a whole round down falls out of their ratio.
 
 use std::{fmt, time::Duration};
@@ -12,7 +12,7 @@ use std::{fmt, time::Duration};
 pub struct Plan {
     /// How often each contender is measured.
     pub rounds: usize,
-    /// A measurement repeats its pass until this much time has been measured.
+    /// A round repeats a contender's pass until they have taken this much time together.
     pub measurement: Duration,
 }
 
@@ -27,7 +27,7 @@ pub struct Contender<'a> {
 pub struct Measured {
     /// Whose times they are.
     pub name: String,
-    /// One time per round.
+    /// The fastest pass of each round.
     pub rounds: Vec<Duration>,
 }
 
@@ -42,22 +42,17 @@ pub struct Spread {
     pub max: f64,
 }
 
+/// What a contender's passes have taken in the current round.
+#[derive(Clone, Copy)]
+struct Passes {
+    total: Duration,
+    fastest: Duration,
+}
+
 impl<'a> Contender<'a> {
     /// A contender whose `pass` does the whole work once and says how long that took.
     pub fn new(name: impl Into<String>, pass: impl FnMut() -> Duration + 'a) -> Self {
         Self { name: name.into(), pass: Box::new(pass) }
-    }
-
-    fn measure(&mut self, at_least: Duration) -> Duration {
-        let mut passes = Vec::new();
-        let mut total = Duration::ZERO;
-        while total < at_least {
-            let time = (self.pass)();
-            total += time;
-            passes.push(time);
-        }
-        passes.sort_unstable();
-        passes[passes.len() / 2]
     }
 }
 
@@ -69,17 +64,40 @@ impl fmt::Debug for Contender<'_> {
 
 /// Measures all `contenders`, after a round that only warms up.
 pub fn compare<const N: usize>(plan: Plan, mut contenders: [Contender<'_>; N]) -> [Measured; N] {
-    let mut measured = contenders.each_mut().map(|contender| {
-        contender.measure(plan.measurement);
-        Measured { name: contender.name.clone(), rounds: Vec::new() }
-    });
+    measure(&mut contenders, 0, plan.measurement);
+    let mut measured =
+        contenders.each_ref().map(|one| Measured { name: one.name.clone(), rounds: Vec::new() });
     for round in 0..plan.rounds {
-        for turn in 0..N {
-            let at = (round + turn) % N;
-            measured[at].rounds.push(contenders[at].measure(plan.measurement));
+        let fastest = measure(&mut contenders, round, plan.measurement);
+        for (one, time) in measured.iter_mut().zip(fastest) {
+            one.rounds.push(time);
         }
     }
     measured
+}
+
+/// One round, in which the contender at `first` (counted around) begins each turn.
+fn measure<const N: usize>(
+    contenders: &mut [Contender<'_>; N],
+    first: usize,
+    at_least: Duration,
+) -> [Duration; N] {
+    let mut passes = [Passes { total: Duration::ZERO, fastest: Duration::MAX }; N];
+    while passes.iter().any(|passes| passes.total < at_least) {
+        for at in (0..N).map(|turn| (first + turn) % N) {
+            if passes[at].total < at_least {
+                passes[at].add((contenders[at].pass)());
+            }
+        }
+    }
+    passes.map(|passes| passes.fastest)
+}
+
+impl Passes {
+    fn add(&mut self, pass: Duration) {
+        self.total += pass;
+        self.fastest = self.fastest.min(pass);
+    }
 }
 
 /// The one that took the least time.
@@ -145,6 +163,17 @@ mod tests {
         let other = measured(&[20, 80, 30]);
         let ratio = slowed_once.ratio_to(&other);
         assert_eq!(ratio, Spread { median: 2.0, min: 2.0, max: 3.0 });
+    }
+
+    #[test]
+    fn the_fastest_pass_of_a_round_counts() {
+        let plan = Plan { rounds: 2, measurement: Duration::from_millis(14) };
+        let mut milliseconds = [4, 2, 8].into_iter().cycle();
+        let varying = Contender::new("varying", || {
+            Duration::from_millis(milliseconds.next().unwrap_or_default())
+        });
+        let [measured] = compare(plan, [varying]);
+        assert_eq!(measured.rounds, [Duration::from_millis(2); 2]);
     }
 
     #[test]

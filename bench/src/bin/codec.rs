@@ -31,9 +31,9 @@ const ENCODING_TARGET: f64 = 1.5;
 
 const METHOD: &str = "\
 Every number is the median of all rounds, with the smallest and the largest in parentheses. In each
-round the codecs take turns; MB are 10^6 bytes of the wire; the ratio is fanfare's speed over the
-other's in the same round. All codecs get the same `Bytes` chunks, made before the clock starts, and
-have been checked to find the same events.";
+round the codecs take turns pass by pass, and the fastest pass of each counts; MB are 10^6 bytes of
+the wire; the ratio is fanfare's speed over the other's in the same round. All codecs get the same
+`Bytes` chunks, made before the clock starts, and have been checked to find the same events.";
 
 const ENCODING_NOTE: &str = "\
 From a `&str` of data, a literal name and a `&str` id to the bytes of one event. axum gives its bytes

@@ -28,10 +28,13 @@ impl Plan {
     pub const QUICK: Self = Self { rounds: 1, seconds: 2 };
 }
 
-const CONTENDERS: [(&str, &str); 3] = [
+/// How the server process is told what to be, and what the tables call it. The first is what the
+/// others are compared with.
+const CONTENDERS: [(&str, &str); 4] = [
     ("axum", "axum::response::sse over tokio::sync::broadcast"),
-    ("fanfare", "fanfare::Channel, same bytes"),
-    ("fanfare-ids", "fanfare::Channel, events with ids to resume from"),
+    ("fanfare", "fanfare attached to the same axum::serve, same bytes"),
+    ("fanfare-hyper", "fanfare attached to plain hyper, same bytes"),
+    ("fanfare-ids", "fanfare on axum::serve, with ids to resume from"),
 ];
 const SUBSCRIBERS: u32 = 1000;
 const SUBSCRIBERS_FOR_MEMORY: u32 = 5000;
@@ -93,7 +96,7 @@ fn flood(plan: Plan) -> Outcome {
 fn memory(plan: Plan) -> Outcome {
     println!("## Memory, {SUBSCRIBERS_FOR_MEMORY} subscribers\n");
     let rounds = rounds(plan, |contender| {
-        let mut server = Server::start(contender)?;
+        let server = Server::start(contender)?;
         let before = server.resident_bytes()?;
         let mut run = Run {
             load: Load::start(&server, SUBSCRIBERS_FOR_MEMORY)?,

@@ -5,6 +5,7 @@
 
 use std::{
     io::{BufRead, stdin},
+    mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -24,6 +25,10 @@ use super::{MARK, Outcome, pin_to};
 const REQUEST: &[u8] = b"GET /sse HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
 
 /// Subscribes `subscribers` times at 127.0.0.1:`port`, until its input ends.
+///
+/// # Errors
+///
+/// When an argument is no number, or the server does not answer.
 pub fn run(port: &str, subscribers: &str) -> Outcome {
     pin_to(1)?;
     let port: u16 = port.parse()?;
@@ -50,16 +55,17 @@ async fn subscribe(
 ) -> std::io::Result<()> {
     stream.write_all(REQUEST).await?;
     let mut buffer = vec![0; 64 * 1024];
-    stream.read(&mut buffer).await?;
-    opened.add_permits(1);
+    let mut is_open = false;
     loop {
-        match stream.read(&mut buffer).await? {
-            0 => return Ok(()),
-            read => {
-                let events = memchr_iter(MARK, &buffer[..read]).count();
-                delivered.fetch_add(events as u64, Ordering::Relaxed);
-            }
+        let read = stream.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok(());
         }
+        if !mem::replace(&mut is_open, true) {
+            opened.add_permits(1);
+        }
+        let events = memchr_iter(MARK, &buffer[..read]).count();
+        delivered.fetch_add(events as u64, Ordering::Relaxed);
     }
 }
 

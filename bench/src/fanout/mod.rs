@@ -6,8 +6,6 @@ pub mod server;
 
 use std::error::Error;
 
-use rustix::thread::{CpuSet, sched_setaffinity};
-
 /// What went wrong, for the terminal.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
@@ -20,8 +18,16 @@ pub fn payload() -> String {
 }
 
 /// Keeps this process, and the threads it starts from now on, on one CPU.
+#[cfg(target_os = "linux")]
 fn pin_to(cpu: usize) -> Outcome {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+
     let mut only = CpuSet::new();
     only.set(cpu);
     Ok(sched_setaffinity(None, &only)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pin_to(_: usize) -> Outcome {
+    Err("this benchmark pins its processes to CPUs and reads /proc: it needs Linux".into())
 }

@@ -5,7 +5,9 @@
 
 use std::{
     convert::Infallible,
+    future::ready,
     io::{BufRead, stdin},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,11 +16,15 @@ use axum::{
     Router,
     response::sse::{Event, KeepAlive},
     routing::get,
-    serve::ListenerExt,
+    serve::{Listener, ListenerExt},
 };
+use bytes::Bytes;
 use cpu_time::ProcessTime;
 use fanfare::{Channel, Sse};
-use tokio::{net::TcpListener, runtime, sync::broadcast};
+use http_body_util::Empty;
+use hyper::{Response, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpListener, runtime, sync::broadcast, task::yield_now, time::interval};
 use tokio_stream::{StreamExt, wrappers::BroadcastStream};
 
 use super::{Outcome, payload, pin_to};
@@ -29,62 +35,110 @@ const HISTORY: usize = 16_384;
 type Publish = Arc<dyn Fn() + Send + Sync>;
 
 /// Serves as `contender` until its input ends.
+///
+/// # Errors
+///
+/// When there is no such contender, or no socket to be had.
 pub fn run(contender: &str) -> Outcome {
     pin_to(0)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("port {}", listener.local_addr()?.port());
-        let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
-        let plain = Router::new();
         match contender {
-            "fanfare" | "fanfare-ids" => {
-                let sse = Sse::new();
-                obey(publish_by_fanfare(&sse, contender == "fanfare-ids"));
-                axum::serve(listener, sse.attach(plain)).await?;
-            }
-            "axum" => {
-                let (events, _) = broadcast::channel(HISTORY);
-                obey(publish_by_axum(events.clone()));
-                let subscribe = move || {
-                    let events = BroadcastStream::new(events.subscribe()).filter_map(Result::ok);
-                    let events = events.map(Ok::<Event, Infallible>);
-                    let sse = axum::response::Sse::new(events);
-                    std::future::ready(sse.keep_alive(KeepAlive::default()))
-                };
-                axum::serve(listener, plain.route("/sse", get(subscribe))).await?;
-            }
-            other => return Err(format!("no contender is called {other}").into()),
+            "axum" => serve_axum(listener).await,
+            "fanfare" => serve_fanfare_on_axum(listener, Ids::Without).await,
+            "fanfare-ids" => serve_fanfare_on_axum(listener, Ids::Stamped).await,
+            "fanfare-hyper" => serve_fanfare_on_hyper(listener).await,
+            other => Err(format!("no contender is called {other}").into()),
         }
-        Ok(())
     })
 }
 
-fn publish_by_fanfare(sse: &Sse, with_ids: bool) -> Publish {
-    let channel = Channel::builder(sse).history(HISTORY);
-    let channel = if with_ids { channel } else { channel.without_ids() }.build();
+async fn serve_axum(listener: TcpListener) -> Outcome {
+    let (events, _) = broadcast::channel(HISTORY);
+    obey(publish_by_axum(events.clone()));
+    let subscribe = move || {
+        let events = BroadcastStream::new(events.subscribe()).filter_map(Result::ok);
+        let sse = axum::response::Sse::new(events.map(Ok::<Event, Infallible>));
+        ready(sse.keep_alive(KeepAlive::default()))
+    };
+    let app = Router::new().route("/sse", get(subscribe));
+    Ok(axum::serve(without_delay(listener), app).await?)
+}
+
+async fn serve_fanfare_on_axum(listener: TcpListener, ids: Ids) -> Outcome {
+    let sse = Sse::new();
+    obey(publish_by_fanfare(&sse, ids));
+    Ok(axum::serve(without_delay(listener), sse.attach(Router::new())).await?)
+}
+
+async fn serve_fanfare_on_hyper(listener: TcpListener) -> Outcome {
+    let sse = Sse::new();
+    obey(publish_by_fanfare(&sse, Ids::Without));
+    let empty = |_| ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())));
+    let service = sse.attach(service_fn(empty));
+    loop {
+        let (tcp, _) = listener.accept().await?;
+        tcp.set_nodelay(true)?;
+        // One buffer a write: a run of frames is small beside what a gathering write costs.
+        let mut http = http1::Builder::new();
+        let connection = http.writev(false).serve_connection(TokioIo::new(tcp), service.clone());
+        tokio::spawn(connection);
+    }
+}
+
+fn without_delay(listener: TcpListener) -> impl Listener<Addr = SocketAddr> {
+    listener.tap_io(|tcp| {
+        // A socket that is gone already is none to configure.
+        let _ = tcp.set_nodelay(true);
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    Stamped,
+    Without,
+}
+
+fn publish_by_fanfare(sse: &Sse, ids: Ids) -> Publish {
+    let settings = Channel::builder(sse).history(HISTORY);
+    let settings = if ids == Ids::Without { settings.without_ids() } else { settings };
+    let channel = settings.build();
     let joined = channel.clone();
-    sse.on_connection(move |client| std::future::ready(joined.join(&client)));
+    sse.on_connection(move |client| ready(joined.join(&client)));
     let payload = payload();
-    Arc::new(move || drop(channel.broadcast(&*payload)))
+    Arc::new(move || {
+        // It is never closed.
+        let _ = channel.broadcast(&*payload);
+    })
 }
 
 fn publish_by_axum(events: broadcast::Sender<Event>) -> Publish {
     let payload = payload();
-    Arc::new(move || drop(events.send(Event::default().data(&payload))))
+    Arc::new(move || {
+        // Without a subscriber there is nobody to deliver to.
+        let _ = events.send(Event::default().data(&payload));
+    })
 }
 
-/// Reads orders on a thread, which shares the CPU with the runtime and is its publisher.
+/// Reads orders on a thread. A steady publisher is a task of the server's runtime; one that does
+/// nothing else is this thread, which shares the CPU.
 fn obey(publish: Publish) {
+    let runtime = runtime::Handle::current();
     std::thread::spawn(move || {
         for line in stdin().lock().lines().map_while(Result::ok) {
             let words: Vec<&str> = line.split(' ').collect();
             if let ["publish", rate, seconds] = words[..] {
-                let period =
-                    rate.parse().map_or(Duration::ZERO, |rate: u32| Duration::from_secs(1) / rate);
                 let length = Duration::from_secs(seconds.parse().unwrap_or(1));
                 let start = ProcessTime::now();
-                let published = publish_for(length, period, &*publish);
+                let published = match rate.parse() {
+                    Ok(rate) => {
+                        let steady = publish_steadily(length, rate, publish.clone());
+                        runtime.block_on(runtime.spawn(steady)).unwrap_or_default()
+                    }
+                    Err(_) => publish_for(length, &*publish),
+                };
                 println!("published {published} {}", start.elapsed().as_nanos());
             }
         }
@@ -92,17 +146,24 @@ fn obey(publish: Publish) {
     });
 }
 
-/// One event every `period`, or as fast as it can.
-fn publish_for(length: Duration, period: Duration, publish: &dyn Fn()) -> u64 {
+async fn publish_steadily(length: Duration, rate: u32, publish: Publish) -> u64 {
+    let mut ticks = interval(Duration::from_secs(1) / rate);
+    let events = length.as_secs() * u64::from(rate);
+    for _ in 0..events {
+        ticks.tick().await;
+        publish();
+    }
+    // Behind the tasks that the last event has woken.
+    yield_now().await;
+    events
+}
+
+fn publish_for(length: Duration, publish: &dyn Fn()) -> u64 {
     let start = Instant::now();
     let mut published = 0;
     while start.elapsed() < length {
         publish();
         published += 1;
-        let next = start + period * u32::try_from(published).unwrap_or(u32::MAX);
-        if !period.is_zero() {
-            std::thread::park_timeout(next.saturating_duration_since(Instant::now()));
-        }
     }
     published
 }

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     fmt, mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -159,11 +159,34 @@ pub(crate) struct Outlet {
     slot: Slot,
     /// The outbox had its turn last, so the feed is asked first.
     feed_first: bool,
+    /// What was sent has been taken, and nothing comes behind it.
+    is_ending: bool,
+    /// Whom the outbox wakes.
+    waker: Option<Waker>,
 }
 
 impl Outlet {
     pub(crate) fn new(client: Client, feed: Feed, slot: Slot) -> Self {
-        Self { client, feed, slot, feed_first: false }
+        Self { client, feed, slot, feed_first: false, is_ending: false, waker: None }
+    }
+
+    /// Takes what was sent to the client alone, and lets it join and leave channels. `None` at the
+    /// end of the stream.
+    fn take_from_outbox(&mut self, context: &Context<'_>) -> Option<Bytes> {
+        if self.is_ending {
+            return None;
+        }
+        let is_known = self.waker.as_ref().is_some_and(|known| known.will_wake(context.waker()));
+        if is_known && !self.client.outbox().has_news() {
+            return Some(Bytes::new());
+        }
+        self.waker = Some(context.waker().clone());
+        let taken = self.client.outbox().take(context);
+        for change in taken.changes {
+            self.feed.change(change);
+        }
+        self.is_ending = taken.is_ending;
+        (!taken.is_ending || !taken.bytes.is_empty()).then_some(taken.bytes)
     }
 
     /// Takes the next bytes of the channels. What ends there ends the stream behind what was sent
@@ -188,20 +211,15 @@ impl Source for Outlet {
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
         let this = self.get_mut();
         if mem::take(&mut this.feed_first)
+            && !this.is_ending
             && let Poll::Ready(bytes) = this.poll_feed(context)
         {
             return Poll::Ready(Some(Ok(bytes)));
         }
-        let taken = this.client.outbox().take(context);
-        for change in taken.changes {
-            this.feed.change(change);
-        }
-        if !taken.bytes.is_empty() {
+        let Some(bytes) = this.take_from_outbox(context) else { return Poll::Ready(None) };
+        if !bytes.is_empty() {
             this.feed_first = true;
-            return Poll::Ready(Some(Ok(taken.bytes)));
-        }
-        if taken.is_ending {
-            return Poll::Ready(None);
+            return Poll::Ready(Some(Ok(bytes)));
         }
         this.poll_feed(context).map(|bytes| Some(Ok(bytes)))
     }

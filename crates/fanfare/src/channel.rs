@@ -9,7 +9,7 @@ use std::{
 };
 
 use fanfare_fanout::{
-    self as fanout, Bounds, Epoch, GapReason, LagPolicy, Missing, Options, Position, Start,
+    self as fanout, Bounds, GapReason, LagPolicy, Missing, Options, Position, Start,
 };
 use fanfare_wire::Event;
 use thiserror::Error;
@@ -35,17 +35,13 @@ pub(crate) type Audience = dyn Fn(&Client) -> bool + Send + Sync;
 /// Dropping all handles ends nothing for clients inside; [`close`](Self::close) does.
 ///
 /// ```
+/// use std::future::ready;
 /// use fanfare::{Channel, Event, EventName, Sse};
 ///
 /// let sse = Sse::new();
 /// let news = Channel::new(&sse);
-/// sse.on_connection({
-///     let news = news.clone();
-///     move |client| {
-///         let joined = news.join(&client);
-///         async move { joined }
-///     }
-/// });
+/// let everybody = news.clone();
+/// sse.on_connection(move |client| ready(everybody.join(&client)));
 /// news.broadcast("to everybody")?;
 /// news.broadcast(Event::new("with a name").with_name(EventName::from_static("news")))?;
 /// news.broadcast_to("to some", |client| client.query().get("vip").is_some())?;
@@ -53,17 +49,19 @@ pub(crate) type Audience = dyn Fn(&Client) -> bool + Send + Sync;
 /// # Ok::<(), fanfare::Closed>(())
 /// ```
 #[derive(Clone)]
-pub struct Channel {
+pub struct Channel(Arc<Shared>);
+
+struct Shared {
     log: fanout::Channel<Audience>,
-    epoch: Option<Epoch>,
-    members: Arc<AtomicUsize>,
+    stamps_ids: bool,
+    members: AtomicUsize,
     replay: Start,
     sse: Sse,
 }
 
 /// A client's membership, counted on both sides while it lasts.
 pub(crate) struct Member {
-    channel: Arc<AtomicUsize>,
+    channel: Channel,
     client: Client,
 }
 
@@ -140,7 +138,7 @@ impl Channel {
     ///
     /// [`JoinError`] says why not.
     pub fn join(&self, client: &Client) -> Result<(), JoinError> {
-        self.join_from(client, self.replay)
+        self.join_from(client, self.0.replay)
     }
 
     /// As [`join`](Self::join), with another start for a client without a last event id.
@@ -149,27 +147,26 @@ impl Channel {
     ///
     /// [`JoinError`] says why not.
     pub fn join_from(&self, client: &Client, start: Start) -> Result<(), JoinError> {
-        if !client.is_of(&self.sse) {
+        if !client.is_of(&self.0.sse) {
             return Err(JoinError::OtherSse);
         }
         let (cursor, missing) = match client.last_event_id() {
-            None => (self.log.cursor(start), None),
+            None => (self.0.log.cursor(start), None),
             Some(id) => self.resume(&id),
         };
-        let member = Member::new(&self.members, client).ok_or(JoinError::TooMany)?;
-        let joined = Joined { channel: self.clone(), cursor, missing, _member: member };
+        let member = Member::new(self, client).ok_or(JoinError::TooMany)?;
+        let joined = Joined { member, cursor, missing };
         client.change(Change::Join(joined)).map_err(|Closed| JoinError::Closed)
     }
 
-    fn resume(&self, id: &str) -> (fanout::Cursor<Audience>, Option<MissingBefore>) {
-        let resumed = self.log.resume(id);
-        let missing = resumed.missing.map(|missing| MissingBefore {
-            reason: match missing {
+    fn resume(&self, id: &str) -> (fanout::Cursor<Audience>, Option<Box<MissingBefore>>) {
+        let resumed = self.0.log.resume(id);
+        let missing = resumed.missing.map(|missing| {
+            let reason = match missing {
                 Missing::Expired => GapReason::Expired,
                 Missing::Unknown => GapReason::Unknown,
-            },
-            requested: id.to_owned(),
-            until: resumed.after,
+            };
+            Box::new(MissingBefore { reason, requested: id.to_owned(), until: resumed.after })
         });
         (resumed.cursor, missing)
     }
@@ -190,7 +187,7 @@ impl Channel {
     ///
     /// [`Closed`] after [`close`](Self::close).
     pub fn broadcast(&self, event: impl Into<Event>) -> Result<Position, Closed> {
-        self.log.append(event.into()).map_err(|fanout::Closed| Closed)
+        self.0.log.append(event.into()).map_err(|fanout::Closed| Closed)
     }
 
     /// Sends an event to those clients for which `is_meant` says so. It is asked for each client
@@ -204,12 +201,12 @@ impl Channel {
         event: impl Into<Event>,
         is_meant: impl Fn(&Client) -> bool + Send + Sync + 'static,
     ) -> Result<Position, Closed> {
-        self.log.append_for(event.into(), Arc::new(is_meant)).map_err(|fanout::Closed| Closed)
+        self.0.log.append_for(event.into(), Arc::new(is_meant)).map_err(|fanout::Closed| Closed)
     }
 
     /// How many clients are in the channel.
     pub fn len(&self) -> usize {
-        self.members.load(Ordering::Relaxed)
+        self.0.members.load(Ordering::Relaxed)
     }
 
     /// Whether no client is in the channel.
@@ -220,15 +217,15 @@ impl Channel {
     /// Ends the channel: its clients get what is left, then leave it, and the stream of a client
     /// that is in no other channel ends. Clients can still join, to the same effect.
     pub fn close(&self) {
-        self.log.close();
+        self.0.log.close();
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.members, &other.members)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(crate) fn stamps_ids(&self) -> bool {
-        self.epoch.is_some()
+        self.0.stamps_ids
     }
 }
 
@@ -268,35 +265,38 @@ impl ChannelBuilder {
 
     /// The channel.
     pub fn build(self) -> Channel {
-        let epoch = self.stamps_ids.then(|| self.sse.epoch());
         let options = Options {
             bounds: self.bounds,
             lag_policy: self.lag_policy,
             positions: self.sse.positions().clone(),
-            epoch,
+            epoch: self.stamps_ids.then(|| self.sse.epoch()),
         };
-        Channel {
+        Channel(Arc::new(Shared {
             log: fanout::Channel::new(options),
-            epoch,
-            members: Arc::default(),
+            stamps_ids: self.stamps_ids,
+            members: AtomicUsize::new(0),
             replay: self.replay,
             sse: self.sse,
-        }
+        }))
     }
 }
 
 impl Member {
-    fn new(channel: &Arc<AtomicUsize>, client: &Client) -> Option<Self> {
+    fn new(channel: &Channel, client: &Client) -> Option<Self> {
         let before = client.memberships().fetch_add(1, Ordering::Relaxed);
-        channel.fetch_add(1, Ordering::Relaxed);
+        channel.0.members.fetch_add(1, Ordering::Relaxed);
         let member = Self { channel: channel.clone(), client: client.clone() };
         (before < MAX_CHANNELS_PER_CLIENT).then_some(member)
+    }
+
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.channel
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.channel.fetch_sub(1, Ordering::Relaxed);
+        self.channel.0.members.fetch_sub(1, Ordering::Relaxed);
         self.client.memberships().fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -304,7 +304,7 @@ impl Drop for Member {
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel")
-            .field("log", &self.log)
+            .field("log", &self.0.log)
             .field("len", &self.len())
             .finish_non_exhaustive()
     }

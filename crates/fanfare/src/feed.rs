@@ -10,6 +10,7 @@ use fanfare_fanout::{
     Cursor, Epoch, Gap, GapReason, LagPolicy, Lagged, Next, Position, Positions, Run,
 };
 use fanfare_wire::encode_id;
+use smallvec::SmallVec;
 
 use crate::{
     Client, End,
@@ -30,11 +31,10 @@ pub(crate) enum Change {
 
 /// A channel as one client reads it.
 pub(crate) struct Joined {
-    pub(crate) channel: Channel,
+    pub(crate) member: Member,
     pub(crate) cursor: Cursor<Audience>,
     /// What is missing before its first event, to be told to the client.
-    pub(crate) missing: Option<MissingBefore>,
-    pub(crate) _member: Member,
+    pub(crate) missing: Option<Box<MissingBefore>>,
 }
 
 /// The start of a resumed stream that is no longer there.
@@ -58,25 +58,26 @@ pub(crate) enum Fed {
 pub(crate) struct Feed {
     epoch: Epoch,
     positions: Positions,
-    joined: Vec<Joined>,
+    /// One is the usual number, and stays in the body's own memory.
+    joined: SmallVec<[Joined; 1]>,
     /// The client has been given an id from which it can resume.
     knows_place: bool,
 }
 
 impl Feed {
     pub(crate) fn new(epoch: Epoch, positions: Positions) -> Self {
-        Self { epoch, positions, joined: Vec::new(), knows_place: false }
+        Self { epoch, positions, joined: SmallVec::new(), knows_place: false }
     }
 
     pub(crate) fn change(&mut self, change: Change) {
         match change {
             Change::Join(new) => {
-                if !self.joined.iter().any(|joined| joined.channel.is_same(&new.channel)) {
+                if !self.joined.iter().any(|joined| joined.channel().is_same(new.channel())) {
                     self.joined.push(new);
                 }
             }
             Change::Leave(channel) => {
-                self.joined.retain(|joined| !joined.channel.is_same(&channel));
+                self.joined.retain(|joined| !joined.channel().is_same(&channel));
             }
         }
     }
@@ -124,7 +125,7 @@ impl Feed {
         match read {
             Ok(Some(run)) => {
                 let is_meant = run.audience.is_none_or(|audience| audience(client));
-                self.knows_place |= is_meant && self.joined[index].channel.stamps_ids();
+                self.knows_place |= is_meant && self.joined[index].channel().stamps_ids();
                 is_meant.then_some(Fed::Bytes(run.bytes))
             }
             Ok(None) => {
@@ -141,23 +142,24 @@ impl Feed {
 
     /// With several channels no id is given: what is before it in another one may be on its way.
     fn gap(
-        &self,
+        &mut self,
         reason: GapReason,
         missed: Option<u64>,
         requested: Option<&str>,
         until: Position,
     ) -> Bytes {
         let resumed_after = match &self.joined[..] {
-            [only] if only.channel.stamps_ids() => Some(self.epoch.id(until)),
+            [only] if only.channel().stamps_ids() => Some(self.epoch.id(until)),
             _ => None,
         };
+        self.knows_place |= resumed_after.is_some();
         Gap { reason, missed, requested, resumed_after }.to_event().to_bytes()
     }
 
     /// Everything up to `newest` has been read. A client that was given no event yet could not
     /// resume from here: an id without data, which dispatches nothing, tells it the place.
     fn tell_place(&mut self, newest: Position) -> Poll<Fed> {
-        if !self.joined.iter().any(|joined| joined.channel.stamps_ids()) {
+        if !self.joined.iter().any(|joined| joined.channel().stamps_ids()) {
             return Poll::Pending;
         }
         self.knows_place = true;
@@ -199,6 +201,12 @@ fn poll_read_in_order(
             let read = joined[index].cursor.read(MAX_RUN_BYTES, until);
             return Poll::Ready((index, read));
         }
+    }
+}
+
+impl Joined {
+    fn channel(&self) -> &Channel {
+        self.member.channel()
     }
 }
 

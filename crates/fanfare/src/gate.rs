@@ -90,6 +90,14 @@ impl Rejection {
     }
 }
 
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no event stream is given: {}", self.status())
+    }
+}
+
+impl std::error::Error for Rejection {}
+
 impl From<StatusCode> for Rejection {
     /// An answer of this status, which its text names, unless the status allows none.
     fn from(status: StatusCode) -> Self {

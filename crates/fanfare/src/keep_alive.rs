@@ -3,28 +3,37 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 pin_project_lite::pin_project! {
     /// The timer of one stream. A delivery only notes the time; the timer itself is set anew when
-    /// it fires, so that a busy stream does not touch the runtime's timers.
+    /// it fires, and not even looked at before, so that a busy stream leaves the runtime's timers
+    /// alone.
     #[derive(Debug)]
     pub(crate) struct KeepAlive {
         silence: Option<Duration>,
         last_write: Instant,
+        armed: Option<Armed>,
         #[pin]
         timer: Option<Sleep>,
     }
 }
 
+/// When the timer fires, and whom it wakes.
+#[derive(Debug)]
+struct Armed {
+    deadline: Instant,
+    waker: Waker,
+}
+
 impl KeepAlive {
     /// `None`: never.
     pub(crate) fn new(silence: Option<Duration>) -> Self {
-        Self { silence, last_write: Instant::now(), timer: None }
+        Self { silence, last_write: Instant::now(), armed: None, timer: None }
     }
 
     /// Something has been written.
@@ -36,19 +45,27 @@ impl KeepAlive {
     pub(crate) fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let Some(silence) = *this.silence else { return Poll::Pending };
-        if this.timer.is_none() {
-            this.timer.set(Some(sleep(silence.saturating_sub(this.last_write.elapsed()))));
+        let mut now = Instant::now();
+        if this.armed.as_ref().is_some_and(|armed| armed.is_right(now, context.waker())) {
+            return Poll::Pending;
         }
-        let Some(mut timer) = this.timer.as_pin_mut() else { return Poll::Pending };
         loop {
-            ready!(timer.as_mut().poll(context));
-            let left = silence.saturating_sub(this.last_write.elapsed());
-            if left.is_zero() {
-                *this.last_write = Instant::now();
-                timer.set(sleep(silence));
+            let Some(due) = this.last_write.checked_add(silence) else { return Poll::Pending };
+            if due <= now {
+                (*this.last_write, *this.armed) = (now, None);
                 return Poll::Ready(());
             }
-            timer.set(sleep(left));
+            this.timer.set(Some(sleep_until(due)));
+            *this.armed = Some(Armed { deadline: due, waker: context.waker().clone() });
+            let Some(timer) = this.timer.as_mut().as_pin_mut() else { return Poll::Pending };
+            ready!(timer.poll(context));
+            now = Instant::now();
         }
+    }
+}
+
+impl Armed {
+    fn is_right(&self, now: Instant, waker: &Waker) -> bool {
+        now < self.deadline && self.waker.will_wake(waker)
     }
 }

@@ -3,7 +3,10 @@
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Waker},
 };
 
@@ -48,6 +51,8 @@ pub(crate) struct Outbox {
     capacity_bytes: u32,
     /// One permit a byte.
     room: Semaphore,
+    /// The state has changed since the body took from it. Saves the body the lock most times.
+    has_news: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -72,6 +77,7 @@ impl Outbox {
         Self {
             capacity_bytes,
             room: Semaphore::new(capacity_bytes as usize),
+            has_news: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -146,6 +152,7 @@ impl Outbox {
             return Err(Closed);
         }
         change(&mut state);
+        self.has_news.store(true, Ordering::Release);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -154,9 +161,16 @@ impl Outbox {
         Ok(())
     }
 
+    /// For the body: whether there is anything to take. When there comes to be, the waker of the
+    /// last [`take`](Self::take) is woken.
+    pub(crate) fn has_news(&self) -> bool {
+        self.has_news.load(Ordering::Acquire)
+    }
+
     /// For the body: takes everything, and has it woken when there is more.
     pub(crate) fn take(&self, context: &Context<'_>) -> Taken {
         let mut state = self.lock();
+        self.has_news.store(false, Ordering::Relaxed);
         match &mut state.waker {
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
