@@ -1,0 +1,38 @@
+.PHONY: run test check bench doc fmt-check lint doc-check feature-check test-rust test-concurrency test-browser
+
+run: ## the serverstats example; prints its address
+	cargo run --release --example serverstats
+
+test: test-rust test-concurrency test-browser
+
+check: fmt-check lint doc-check feature-check
+
+bench: ## prints Markdown tables with ratios to other systems
+	cargo run --release -p fanfare-bench --bin codec
+	cargo run --release -p fanfare-bench --bin fanout
+
+doc:
+	cargo doc --workspace --no-deps --all-features --open
+
+fmt-check:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+doc-check:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+
+feature-check: ## the lean builds: no_std, and the library without adapters
+	cargo clippy -p fanfare-wire --no-default-features -- -D warnings
+	cargo clippy -p fanfare --no-default-features -- -D warnings
+
+test-rust:
+	cargo test --workspace --all-features
+
+test-concurrency: ## every interleaving of the channel's core
+	RUSTFLAGS="--cfg loom" cargo test --release -p fanfare-fanout --test loom --target-dir target/loom
+
+test-browser:
+	cargo build --examples
+	tests/browser/run
