@@ -21,7 +21,7 @@ pub struct Bounds {
     /// Frames at most; 0 counts as 1. 16,384 by default.
     pub frames: usize,
     /// Bytes on the wire; 4 MiB by default. Memory may exceed it by a quarter (at most 64 KiB) and
-    /// the newest frame.
+    /// the newest frame, and by about 16 bytes a frame that say where it is.
     pub bytes: usize,
 }
 

@@ -62,7 +62,9 @@ impl Epoch {
     /// ```
     pub fn id(&self, position: Position) -> EventId {
         // Letters, a hyphen and digits are always an id.
-        EventId::new(format!("{self}-{position}")).unwrap_or_default()
+        let mut digits = itoa::Buffer::new();
+        let text = [self.as_str(), "-", digits.format(position.0)].concat();
+        EventId::new(text).unwrap_or_default()
     }
 
     /// Reads an id that [`id`](Self::id) wrote; `None` for any other text.

@@ -7,7 +7,11 @@
 //! Inside a channel frames are counted without gaps by a sequence number (`u64`), because
 //! positions, which several channels share, have gaps.
 
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    mem,
+    sync::Arc,
+};
 
 use bytes::{Bytes, BytesMut};
 use fanfare_wire::{Event, EventId};
@@ -30,6 +34,8 @@ pub(crate) struct Window<A: ?Sized> {
     trimmed: Position,
     /// Of all segments, also of frames before `first` in the oldest one.
     bytes: usize,
+    /// The newest frame of each id that an event brought along.
+    named: BTreeMap<EventId, u64>,
     /// By index, of frames that are no longer kept. An audience may do anything when it is dropped,
     /// so that is done once the lock is released.
     trimmed_audiences: Vec<(usize, Arc<A>)>,
@@ -65,8 +71,8 @@ struct Frames<A: ?Sized> {
     marks: Vec<Mark>,
     /// The frames that are not for everybody, by index.
     restricted: Vec<(usize, Arc<A>)>,
-    /// The frames whose event came with an id of its own, by index.
-    named: Vec<(usize, EventId)>,
+    /// The ids that events brought along.
+    named: Vec<EventId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +97,7 @@ impl<A: ?Sized> Window<A> {
             first: 0,
             trimmed: Position::START,
             bytes: 0,
+            named: BTreeMap::new(),
             trimmed_audiences: vec![],
         }
     }
@@ -119,33 +126,37 @@ impl<A: ?Sized> Window<A> {
         audience: Option<Arc<A>>,
     ) {
         let length = event.encoded_len();
-        self.open.reserve(length);
-        event.encode(&mut self.open.tail);
-        self.open.frames.push(position, length, own_id, audience);
-        self.bytes += length;
-        if self.is_segment_full() {
+        if self.is_segment_full(length) {
             self.sealed.push_back(self.open.seal());
         }
+        self.open.reserve(length);
+        event.encode(&mut self.open.tail);
+        if let Some(id) = own_id {
+            self.named.insert(id.clone(), self.next());
+            self.open.frames.named.push(id);
+        }
+        self.open.frames.push(position, length, audience);
+        self.bytes += length;
         self.trim();
     }
 
-    fn is_segment_full(&self) -> bool {
+    /// Whether the next frame, of `length` bytes, belongs into another segment than the open one.
+    fn is_segment_full(&self, length: usize) -> bool {
         let share = |bound: usize| (bound / SEGMENTS_IN_BOUNDS).max(1);
-        self.open.length() >= share(self.bounds.bytes).min(SEGMENT_BYTES)
-            || self.open.frames.marks.len() >= share(self.bounds.frames)
+        let frames = self.open.frames.marks.len();
+        let is_too_long = self.open.length() + length > share(self.bounds.bytes).min(SEGMENT_BYTES);
+        frames > 0 && (is_too_long || frames >= share(self.bounds.frames))
     }
 
     fn trim(&mut self) {
         let kept = self.next().saturating_sub(self.bounds.frames as u64);
         self.drop_before(kept);
-        // The segment of the newest frame stays, whatever its size.
-        while self.bytes > self.bounds.bytes && self.has_segments_before_newest() {
-            self.drop_before(self.sealed[0].frames.next());
+        // The open segment, which holds the newest frame, stays whatever its size.
+        while self.bytes > self.bounds.bytes
+            && let Some(oldest) = self.sealed.front()
+        {
+            self.drop_before(oldest.frames.next());
         }
-    }
-
-    fn has_segments_before_newest(&self) -> bool {
-        self.sealed.front().is_some_and(|oldest| oldest.frames.next() < self.next())
     }
 
     fn drop_before(&mut self, sequence: u64) {
@@ -157,7 +168,20 @@ impl<A: ?Sized> Window<A> {
         while let Some(oldest) = self.sealed.pop_front_if(|oldest| oldest.frames.next() <= sequence)
         {
             self.bytes -= oldest.bytes.len();
+            let next = oldest.frames.next();
+            for id in oldest.frames.named {
+                self.forget_unless_newer(id, next);
+            }
             self.trimmed_audiences.extend(oldest.frames.restricted);
+        }
+    }
+
+    /// Forgets a trimmed id, unless a frame from `next` on has it again.
+    fn forget_unless_newer(&mut self, id: EventId, next: u64) {
+        if let Entry::Occupied(newest) = self.named.entry(id)
+            && *newest.get() < next
+        {
+            newest.remove();
         }
     }
 
@@ -197,9 +221,7 @@ impl<A: ?Sized> Window<A> {
 
     /// The newest kept frame whose event came with this id: its sequence number and position.
     pub(crate) fn find_named(&self, id: &str) -> Option<(u64, Position)> {
-        let sealed = self.sealed.iter().map(|segment| &segment.frames);
-        let sequence =
-            sealed.chain([&self.open.frames]).rev().find_map(|frames| frames.find_named(id))?;
+        let sequence = *self.named.get(id)?;
         Some((sequence, self.position(sequence)?))
     }
 
@@ -262,13 +284,13 @@ impl<A: ?Sized> OpenSegment<A> {
     }
 
     fn read(&mut self, from: u64, limit: ReadLimit) -> Run<A> {
+        self.freeze_tail();
         let start = self.frames.start(from);
-        if start >= self.tail_start {
-            self.freeze_tail();
-        }
         let index = self.parts.partition_point(|part| part.end() <= start);
-        if index + 1 < self.parts.len() || !self.tail.is_empty() {
-            self.freeze_tail();
+        // A reader whose limit ends within the part has no need of what follows.
+        if index + 1 < self.parts.len()
+            && self.parts[index].end() < start.saturating_add(limit.max_bytes)
+        {
             self.join_parts(index);
         }
         let part = &self.parts[index];
@@ -324,18 +346,11 @@ impl<A: ?Sized> Frames<A> {
         self.marks.last().map_or(Position::START, |mark| mark.position)
     }
 
-    fn push(
-        &mut self,
-        position: Position,
-        length: usize,
-        own_id: Option<EventId>,
-        audience: Option<Arc<A>>,
-    ) {
+    fn push(&mut self, position: Position, length: usize, audience: Option<Arc<A>>) {
         let index = self.marks.len();
         let end = self.marks.last().map_or(0, |mark| mark.end) + length;
         self.marks.push(Mark { position, end });
         self.restricted.extend(audience.map(|audience| (index, audience)));
-        self.named.extend(own_id.map(|id| (index, id)));
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the frames of a segment are in memory")]
@@ -349,11 +364,6 @@ impl<A: ?Sized> Frames<A> {
 
     fn start(&self, sequence: u64) -> usize {
         self.index(sequence).checked_sub(1).map_or(0, |before| self.marks[before].end)
-    }
-
-    fn find_named(&self, id: &str) -> Option<u64> {
-        let (index, _) = self.named.iter().rev().find(|(_, own)| own == id)?;
-        Some(self.first + *index as u64)
     }
 
     /// The longest run from `from` on that ends at `memory_end` or before and keeps the limit, but

@@ -1,7 +1,7 @@
 //! The field values that have a forbidden form: an event's name and its id.
 
 use alloc::string::String;
-use core::fmt;
+use core::{borrow::Borrow, fmt};
 
 use bytestring::ByteString;
 use thiserror::Error;
@@ -193,6 +193,13 @@ macro_rules! text_impls {
 
         impl AsRef<str> for $type {
             fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        /// Hashes, compares and orders as its text does.
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
                 self.as_str()
             }
         }
