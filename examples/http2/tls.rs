@@ -50,7 +50,11 @@ impl Listener for TlsListener {
                     let shake = shake_hands(self.acceptor.clone(), stream, address);
                     self.handshakes.spawn(shake);
                 }
-                Some(Ok(Some(connection))) = self.handshakes.join_next() => return connection,
+                Some(shaken) = self.handshakes.join_next() => {
+                    if let Ok(Some(connection)) = shaken {
+                        return connection;
+                    }
+                }
             }
         }
     }

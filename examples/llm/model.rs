@@ -9,7 +9,7 @@ const KNOWLEDGE: [(&str, &str); 3] = [
 ];
 
 /// The words of the answer. One after the other they are its text.
-pub(crate) fn answer(question: &str) -> impl Iterator<Item = &'static str> {
+pub(crate) fn answer(question: &str) -> impl Iterator<Item = &'static str> + use<> {
     let question = question.to_lowercase();
     let known = KNOWLEDGE.iter().find(|(subject, _)| question.contains(subject));
     let text = known.map_or("", |(_, text)| text);

@@ -79,12 +79,17 @@ function ages(_, times) {
   return times.map(time => (time === now ? 'now' : `−${Math.round(now - time)} s`))
 }
 
-/** From one round number to another, so that the axis does not move with every value. */
+/** From one label to another, so that the axis does not move with every value. */
 function niceRange(least, most, smallestSpan) {
-  const spare = Math.max(smallestSpan - (most - least), (most - least) * 0.1) / 2
-  const step = roundStep(most - least + 2 * spare)
-  const low = Math.max(0, Math.floor((least - spare) / step) * step)
-  return [low, Math.max(Math.ceil((most + spare) / step) * step, low + smallestSpan)]
+  const spare = Math.max(smallestSpan - (most - least), (most - least) * 0.04) / 2
+  const wide = roundOut(Math.max(0, least - spare), Math.max(most + spare, smallestSpan))
+  // A wider range may have fewer labels.
+  return roundOut(...wide)
+}
+
+function roundOut(low, high) {
+  const step = roundStep(high - low)
+  return [Math.floor(low / step + 0.001) * step, Math.ceil(high / step - 0.001) * step]
 }
 
 function steps(low, high) {

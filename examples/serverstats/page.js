@@ -48,8 +48,8 @@ showConnection(source, byId('connection'))
 source.addEventListener('message', event => {
   const report = JSON.parse(event.data)
   const now = performance.now() / 1000
-  byId('streams').textContent = report.streams.toLocaleString('en')
-  byId('events').textContent = report.events.toLocaleString('en')
+  byId('streams').textContent = inEnglish(report.streams)
+  byId('events').textContent = inEnglish(report.events)
   add(now, report)
 })
 
@@ -100,10 +100,15 @@ function add(now, report) {
 function showFigures(card, values, digits) {
   const known = values.filter(value => value !== null)
   if (values.at(-1) === null || known.length === 0) return
-  const text = value => value.toFixed(digits)
+  const text = value => inEnglish(value, digits)
   card.now.textContent = text(known.at(-1))
   card.least.textContent = text(Math.min(...known))
   card.most.textContent = text(Math.max(...known))
+}
+
+/** As the rest of the page, whatever the browser's language. */
+function inEnglish(number, digits = 0) {
+  return number.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
 /** Over the last second; not known before that. */

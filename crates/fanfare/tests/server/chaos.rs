@@ -1,0 +1,307 @@
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use axum::body::Body;
+use fanfare::{Channel, Client, JoinError, Sse, TrySendError};
+use fanfare_wire::{Decoder, Item};
+use fastrand::Rng;
+use futures_util::{StreamExt, future::join_all};
+use http::Request;
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+use tower::Service;
+
+use crate::support::{Local, okay, within};
+
+const CLIENTS: usize = 3;
+const CHANNELS: usize = 3;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Send { client: usize, length: usize },
+    Broadcast { channel: usize },
+    BroadcastToOne { channel: usize, client: usize },
+    Join { client: usize, channel: usize },
+    Leave { client: usize, channel: usize },
+    Read { client: usize },
+    Close { client: usize },
+    Vanish { client: usize },
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let (client, channel) = (0..CLIENTS, 0..CHANNELS);
+    prop_oneof![
+        3 => (client.clone(), 0..40_usize).prop_map(|(client, length)| Step::Send { client, length }),
+        4 => channel.clone().prop_map(|channel| Step::Broadcast { channel }),
+        1 => (channel.clone(), client.clone())
+            .prop_map(|(channel, client)| Step::BroadcastToOne { channel, client }),
+        3 => (client.clone(), channel.clone())
+            .prop_map(|(client, channel)| Step::Join { client, channel }),
+        1 => (client.clone(), channel).prop_map(|(client, channel)| Step::Leave { client, channel }),
+        3 => client.clone().prop_map(|client| Step::Read { client }),
+        1 => client.clone().prop_map(|client| Step::Close { client }),
+        1 => client.prop_map(|client| Step::Vanish { client }),
+    ]
+}
+
+/// A client, and what it has to be given.
+struct Modelled {
+    local: Local,
+    inside: [bool; CHANNELS],
+    alone: VecDeque<String>,
+    from_channels: VecDeque<String>,
+    is_closed: bool,
+}
+
+struct World {
+    sse: Sse,
+    channels: Vec<Channel>,
+    clients: Vec<Modelled>,
+    number: u64,
+}
+
+/// By which a client is told from all others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Identity(u64);
+
+impl Modelled {
+    fn new(sse: &Sse, identity: Identity) -> Self {
+        let local = Local::open(sse);
+        local.client.insert(identity);
+        Self {
+            local,
+            inside: [false; CHANNELS],
+            alone: VecDeque::new(),
+            from_channels: VecDeque::new(),
+            is_closed: false,
+        }
+    }
+
+    fn read(&mut self) {
+        let (bytes, has_ended) = self.local.read_to_wait();
+        assert_eq!(has_ended, self.is_closed);
+        for data in crate::support::data_in(bytes) {
+            let queue = match data.split(' ').next() {
+                Some("alone") => &mut self.alone,
+                _ => &mut self.from_channels,
+            };
+            assert_eq!(Some(&data), queue.pop_front().as_ref());
+        }
+        assert!(self.alone.is_empty(), "not given {:?}", self.alone);
+        assert!(has_ended || self.from_channels.is_empty(), "not given {:?}", self.from_channels);
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let sse = Sse::builder().queue_bytes(200).build();
+        let channels = (0..CHANNELS).map(|_| Channel::new(&sse)).collect();
+        let clients = (0..CLIENTS as u64).map(|index| Modelled::new(&sse, Identity(index)));
+        let clients: Vec<_> = clients.collect();
+        Self { sse, channels, number: CLIENTS as u64, clients }
+    }
+
+    fn renew(&mut self, client: usize) {
+        self.number += 1;
+        self.clients[client] = Modelled::new(&self.sse, Identity(self.number));
+    }
+
+    fn text(&mut self, kind: &str, length: usize) -> String {
+        self.number += 1;
+        format!("{kind} {} {}", self.number, "x".repeat(length))
+    }
+
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Send { client, length } => self.send(client, length),
+            Step::Broadcast { channel } => self.broadcast(channel, None),
+            Step::BroadcastToOne { channel, client } => self.broadcast(channel, Some(client)),
+            Step::Join { client, channel } => self.join(client, channel),
+            Step::Leave { client, channel } => {
+                // What is on its way may still arrive otherwise.
+                self.renew_if_closed(client);
+                self.channels[channel].leave(&self.clients[client].local.client);
+                self.clients[client].inside[channel] = false;
+                self.clients[client].read();
+            }
+            Step::Read { client } => self.renew_if_closed(client),
+            Step::Close { client } => {
+                self.clients[client].local.client.close();
+                self.clients[client].is_closed = true;
+            }
+            Step::Vanish { client } => self.renew(client),
+        }
+    }
+
+    fn send(&mut self, client: usize, length: usize) {
+        let text = self.text("alone", length);
+        let client = &mut self.clients[client];
+        match client.local.client.try_send(text.clone()) {
+            Ok(()) => client.alone.push_back(text),
+            Err(TrySendError::Full(event)) => assert_eq!(event.data(), text),
+            Err(TrySendError::Closed) => assert!(client.is_closed),
+        }
+    }
+
+    fn broadcast(&mut self, channel: usize, to: Option<usize>) {
+        let text = self.text("all", 0);
+        let sent = match to {
+            None => self.channels[channel].broadcast(text.clone()),
+            Some(index) => {
+                let meant = self.clients[index].local.client.get::<Identity>();
+                let is_meant = move |client: &Client| client.get::<Identity>() == meant;
+                self.channels[channel].broadcast_to(text.clone(), is_meant)
+            }
+        };
+        sent.unwrap();
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            if client.inside[channel] && !client.is_closed && to.is_none_or(|to| to == index) {
+                client.from_channels.push_back(text.clone());
+            }
+        }
+    }
+
+    fn join(&mut self, client: usize, channel: usize) {
+        let client = &mut self.clients[client];
+        match self.channels[channel].join(&client.local.client) {
+            Ok(()) => client.inside[channel] = true,
+            Err(error) => assert!(error == JoinError::Closed && client.is_closed),
+        }
+    }
+
+    fn renew_if_closed(&mut self, client: usize) {
+        self.clients[client].read();
+        if self.clients[client].is_closed {
+            self.renew(client);
+        }
+    }
+
+    fn check_counts(&mut self) {
+        for index in 0..CLIENTS {
+            self.renew_if_closed(index);
+        }
+        assert_eq!(self.sse.len(), CLIENTS);
+        for (index, channel) in self.channels.iter().enumerate() {
+            let inside = self.clients.iter().filter(|client| client.inside[index]).count();
+            assert_eq!(channel.len(), inside);
+        }
+        self.clients.clear();
+        assert!(self.sse.is_empty() && self.channels.iter().all(Channel::is_empty));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    /// Each client is given exactly what was sent to it, in order, and everybody is counted right.
+    #[test]
+    fn any_sequence_of_steps_gives_everybody_what_is_theirs(
+        steps in prop::collection::vec(any_step(), 1..80),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _inside = runtime.enter();
+        let mut world = World::new();
+        for step in &steps {
+            world.take(step);
+        }
+        world.check_counts();
+    }
+}
+
+/// Reads one connection for a random while, and checks that everything rises.
+async fn read_and_vanish(sse: Sse, mut random: Rng) {
+    let mut service = sse.attach(okay());
+    let answer = service.call(Request::get("/sse").body(Body::empty()).unwrap());
+    let mut body = pin!(answer.await.unwrap().into_body());
+    let (mut decoder, mut alone, mut position) = (Decoder::new(), 0, 0);
+    for _ in 0..random.u32(..60) {
+        let Some(frame) = body.frame().await else { return };
+        let mut bytes = frame.unwrap().into_data().unwrap();
+        while let Some(item) = decoder.decode(&mut bytes).unwrap() {
+            let Item::Event(event) = item else { continue };
+            let (last, number) = match event.data().split_once(' ').unwrap() {
+                ("alone", number) => (&mut alone, number),
+                (_, _) => (&mut position, event.id().unwrap().as_str().split_once('-').unwrap().1),
+            };
+            let number: u64 = number.parse().unwrap();
+            assert!(number > *last, "{number} behind {last}");
+            *last = number;
+        }
+    }
+}
+
+/// Does anything to a client until it has ended.
+async fn pester(client: Client, channels: Vec<Channel>, mut random: Rng) {
+    let mut number = 0;
+    while !client.is_closed() {
+        let channel = &channels[random.usize(..channels.len())];
+        match random.u8(..40) {
+            0..12 => drop(channel.join(&client)),
+            12..18 => channel.leave(&client),
+            18..30 => {
+                number += 1;
+                let _ = client.send(format!("alone {number}")).await;
+            }
+            30..36 => tokio::task::yield_now().await,
+            36..39 => channel.leave(&client),
+            _ => client.close(),
+        }
+    }
+    client.closed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn anything_at_once_keeps_the_order_and_ends() {
+    const READERS: u64 = 8;
+    const CONNECTIONS: u64 = 150;
+
+    let sse = Sse::builder().queue_bytes(500).build();
+    let channels: Vec<_> = (0..CHANNELS).map(|_| Channel::new(&sse)).collect();
+    let connected = Arc::new(AtomicU64::new(0));
+    let pestering = {
+        let (mut connections, channels) = (sse.connections(), channels.clone());
+        tokio::spawn(async move {
+            let mut tasks = vec![];
+            while tasks.len() < (READERS * CONNECTIONS) as usize {
+                let client = connections.next().await.unwrap();
+                let random = Rng::with_seed(tasks.len() as u64);
+                tasks.push(tokio::spawn(pester(client, channels.clone(), random)));
+            }
+            join_all(tasks).await
+        })
+    };
+    let readers = (0..READERS).map(|reader| {
+        let (sse, connected) = (sse.clone(), connected.clone());
+        tokio::spawn(async move {
+            for connection in 0..CONNECTIONS {
+                read_and_vanish(sse.clone(), Rng::with_seed(reader << 32 | connection)).await;
+                connected.fetch_add(1, Ordering::SeqCst);
+            }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    let publishing = {
+        let (channels, connected) = (channels.clone(), connected.clone());
+        tokio::spawn(async move {
+            let mut random = Rng::with_seed(0);
+            while connected.load(Ordering::SeqCst) < READERS * CONNECTIONS {
+                channels[random.usize(..CHANNELS)].broadcast("all x").unwrap();
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    for reader in readers {
+        within("a reader", reader).await.unwrap();
+    }
+    within("the publisher", publishing).await.unwrap();
+    for pesterer in within("the pesterers", pestering).await.unwrap() {
+        pesterer.unwrap();
+    }
+    assert!(sse.is_empty() && channels.iter().all(Channel::is_empty));
+}

@@ -1,0 +1,84 @@
+// An example program as a child process.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target')
+/** Where the programs are; `EXAMPLES` names another place. */
+const EXAMPLES = process.env.EXAMPLES ?? join(TARGET, 'debug/examples')
+
+/** Starts an example; it takes a free port if none is given, and is stopped when the test ends. */
+export async function start(test, name, { port = 0, env = {} } = {}) {
+  const example = new Example(name, { PORT: `${port}`, ...env })
+  test.after(() => example.kill())
+  await example.address()
+  return example
+}
+
+/** Runs an example that is expected to end by itself. */
+export async function run(name, env) {
+  const example = new Example(name, env)
+  const { status } = await example.exit
+  return { status, errors: example.errors }
+}
+
+class Example {
+  lines = []
+  errors = ''
+  #waiting = new Set()
+
+  constructor(name, env) {
+    const path = join(EXAMPLES, name)
+    if (!existsSync(path)) throw new Error(`${path} is missing: cargo build -p fanfare --examples`)
+    this.name = name
+    this.env = env
+    this.child = spawn(path, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child.stderr.setEncoding('utf8').on('data', text => (this.errors += text))
+    createInterface(this.child.stdout).on('line', line => {
+      this.lines.push(line)
+      for (const look of this.#waiting) look()
+    })
+    this.exit = once(this.child, 'close').then(([status, signal]) => ({ status, signal }))
+  }
+
+  async address() {
+    await Promise.race([this.line(/^listening on /), this.exit])
+    this.url = this.lines[0]?.replace('listening on ', '')
+    if (!this.url) throw new Error(`${this.name} did not start: ${this.errors}`)
+    this.port = Number(new URL(this.url).port)
+  }
+
+  /** Waits until as many lines as `count` match. */
+  async line(pattern, count = 1) {
+    await new Promise(done => {
+      const look = () => {
+        if (this.lines.filter(line => line.match(pattern)).length < count) return
+        this.#waiting.delete(look)
+        done()
+      }
+      this.#waiting.add(look)
+      look()
+    })
+  }
+
+  async stop(signal = 'SIGINT') {
+    this.child.kill(signal)
+    return this.exit
+  }
+
+  async kill() {
+    this.child.kill('SIGKILL')
+    await this.exit
+  }
+}
+
+/** Stops an example and starts it again on the same port. */
+export async function restart(test, example, { whileDown = () => {} } = {}) {
+  await example.stop()
+  await whileDown()
+  return start(test, example.name, { port: example.port, env: { ...example.env, PORT: `${example.port}` } })
+}
