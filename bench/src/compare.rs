@@ -1,18 +1,22 @@
 //! Measures several ways to do the same work side by side.
 //!
-//! Three guards against a machine that does other things too: the contenders take turns pass by
-//! pass, so that whatever the machine does meanwhile hits them alike; a round counts the fastest
-//! pass of each, since interruptions only ever add time; and two contenders are compared round by
-//! round, so that what slows a whole round down falls out of their ratio.
+//! Three guards against a machine that does other things too: the contenders take short turns, so
+//! that whatever the machine does meanwhile hits them alike; a round counts the fastest pass of
+//! each, since interruptions only ever add time; and two contenders are compared round by round, so
+//! that what slows a whole round down falls out of their ratio. A turn is many passes, so that
+//! caches and allocator have settled for its contender before it ends.
 
 use std::{fmt, time::Duration};
+
+/// How many turns a round gives each contender.
+const TURNS: u32 = 5;
 
 /// How long to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// How often each contender is measured.
     pub rounds: usize,
-    /// A round repeats a contender's pass until they have taken this much time together.
+    /// A round repeats each contender's pass for at least this long in all.
     pub measurement: Duration,
 }
 
@@ -42,17 +46,22 @@ pub struct Spread {
     pub max: f64,
 }
 
-/// What a contender's passes have taken in the current round.
-#[derive(Clone, Copy)]
-struct Passes {
-    total: Duration,
-    fastest: Duration,
-}
-
 impl<'a> Contender<'a> {
     /// A contender whose `pass` does the whole work once and says how long that took.
     pub fn new(name: impl Into<String>, pass: impl FnMut() -> Duration + 'a) -> Self {
         Self { name: name.into(), pass: Box::new(pass) }
+    }
+
+    /// The fastest of as many passes as it takes to measure `at_least` this long.
+    fn fastest_pass(&mut self, at_least: Duration) -> Duration {
+        let mut fastest = Duration::MAX;
+        let mut total = Duration::ZERO;
+        while total < at_least {
+            let time = (self.pass)();
+            fastest = fastest.min(time);
+            total += time;
+        }
+        fastest
     }
 }
 
@@ -76,28 +85,19 @@ pub fn compare<const N: usize>(plan: Plan, mut contenders: [Contender<'_>; N]) -
     measured
 }
 
-/// One round, in which the contender at `first` (counted around) begins each turn.
+/// One round: the fastest pass of each contender. The one at `first` (counted around) begins.
 fn measure<const N: usize>(
     contenders: &mut [Contender<'_>; N],
     first: usize,
     at_least: Duration,
 ) -> [Duration; N] {
-    let mut passes = [Passes { total: Duration::ZERO, fastest: Duration::MAX }; N];
-    while passes.iter().any(|passes| passes.total < at_least) {
+    let mut fastest = [Duration::MAX; N];
+    for _ in 0..TURNS {
         for at in (0..N).map(|turn| (first + turn) % N) {
-            if passes[at].total < at_least {
-                passes[at].add((contenders[at].pass)());
-            }
+            fastest[at] = fastest[at].min(contenders[at].fastest_pass(at_least / TURNS));
         }
     }
-    passes.map(|passes| passes.fastest)
-}
-
-impl Passes {
-    fn add(&mut self, pass: Duration) {
-        self.total += pass;
-        self.fastest = self.fastest.min(pass);
-    }
+    fastest
 }
 
 /// The one that took the least time.
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_fastest_pass_of_a_round_counts() {
-        let plan = Plan { rounds: 2, measurement: Duration::from_millis(14) };
+        let plan = Plan { rounds: 2, measurement: Duration::from_millis(70) };
         let mut milliseconds = [4, 2, 8].into_iter().cycle();
         let varying = Contender::new("varying", || {
             Duration::from_millis(milliseconds.next().unwrap_or_default())

@@ -23,7 +23,7 @@ use fanfare::{Client, Event, Sse};
 use serde::Serialize;
 use tokio::{
     select,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use meter::{Figures, Meter};
@@ -47,7 +47,7 @@ struct Report {
 async fn report(client: Client, sse: Sse, events: Arc<AtomicU64>) {
     println!("started client interval");
     let mut meter = Meter::start();
-    let mut interval = interval(INTERVAL);
+    let mut interval = interval_at(Instant::now() + INTERVAL, INTERVAL);
     // A client that reads slowly gets fewer events, not old ones.
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {

@@ -75,7 +75,7 @@ suite('with a hundred open streams SIGINT ends', { concurrency: true }, () => {
 
 suite('with open streams that are read it ends at once', { concurrency: true }, () => {
   for (const [name, path] of Object.entries(PATHS)) {
-    for (const signal of name === 'basic' ? ['SIGINT'] : ['SIGINT', 'SIGTERM']) {
+    for (const signal of ['SIGINT', 'SIGTERM']) {
       test(`${name} on ${signal}`, async t => {
         const example = await start(t, name)
         const stream = await socket(t, example.port, `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
@@ -88,7 +88,7 @@ suite('with open streams that are read it ends at once', { concurrency: true }, 
 })
 
 suite('a program that cannot run says why', { concurrency: true }, () => {
-  for (const name of [...Object.keys(PATHS), 'http2'].filter(name => name !== 'basic')) {
+  for (const name of [...Object.keys(PATHS), 'http2']) {
     test(`${name}: the port is no number`, async () => {
       const { status, errors } = await run(name, { PORT: 'http' })
       assert.equal(status, 1)

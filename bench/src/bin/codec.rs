@@ -31,8 +31,8 @@ const ENCODING_TARGET: f64 = 1.5;
 
 const METHOD: &str = "\
 Every number is the median of all rounds, with the smallest and the largest in parentheses. In each
-round the codecs take turns pass by pass, and the fastest pass of each counts; MB are 10^6 bytes of
-the wire; the ratio is fanfare's speed over the other's in the same round. All codecs get the same
+round the codecs take short turns, and the fastest pass of each counts; MB are 10^6 bytes of the
+wire; the ratio is fanfare's speed over the other's in the same round. All codecs get the same
 `Bytes` chunks, made before the clock starts, and have been checked to find the same events.";
 
 const ENCODING_NOTE: &str = "\

@@ -138,22 +138,34 @@ impl Channel {
     ///
     /// [`JoinError`] says why not.
     pub fn join(&self, client: &Client) -> Result<(), JoinError> {
-        self.join_from(client, self.0.replay)
+        match client.last_event_id() {
+            None => self.join_from(client, self.0.replay),
+            Some(id) => {
+                let (cursor, missing) = self.resume(&id);
+                self.admit(client, cursor, missing)
+            }
+        }
     }
 
-    /// As [`join`](Self::join), with another start for a client without a last event id.
+    /// As [`join`](Self::join), from `start`, whatever last event id the client came with: for
+    /// channels in which the past means nothing, such as who is there.
     ///
     /// # Errors
     ///
     /// [`JoinError`] says why not.
     pub fn join_from(&self, client: &Client, start: Start) -> Result<(), JoinError> {
+        self.admit(client, self.0.log.cursor(start), None)
+    }
+
+    fn admit(
+        &self,
+        client: &Client,
+        cursor: fanout::Cursor<Audience>,
+        missing: Option<Box<MissingBefore>>,
+    ) -> Result<(), JoinError> {
         if !client.is_of(&self.0.sse) {
             return Err(JoinError::OtherSse);
         }
-        let (cursor, missing) = match client.last_event_id() {
-            None => (self.0.log.cursor(start), None),
-            Some(id) => self.resume(&id),
-        };
         let member = Member::new(self, client).ok_or(JoinError::TooMany)?;
         let joined = Joined { member, cursor, missing };
         client.change(Change::Join(joined)).map_err(|Closed| JoinError::Closed)

@@ -17,9 +17,9 @@ use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 
 use crate::feed::Change;
 
-/// The stream has ended, or is about to: nothing more can be sent on it.
+/// The client's stream or the channel has ended, or is about to: nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the event stream is closed")]
+#[error("nothing more can be sent: it has been closed")]
 pub struct Closed;
 
 /// Why [`Client::try_send`](crate::Client::try_send) did not take an event.

@@ -465,7 +465,8 @@ impl Builder {
         self
     }
 
-    /// How many clients there may be (100,000 if not set). Others are answered 503.
+    /// How many clients there may be (100,000 if not set). Others are answered 503, upon which an
+    /// `EventSource` gives up for good: the page has to make another one.
     pub fn max_clients(mut self, clients: usize) -> Self {
         self.settings.max_clients = clients;
         self

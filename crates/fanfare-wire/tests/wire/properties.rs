@@ -177,7 +177,7 @@ impl Frame {
 }
 
 proptest! {
-    #![proptest_config(config(3000))]
+    #![proptest_config(config(2000))]
 
     #[test]
     fn any_stream_reads_as_the_oracle_says(stream in soup(), options in options()) {

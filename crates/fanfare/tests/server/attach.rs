@@ -156,6 +156,17 @@ async fn a_closed_stream_leaves_its_connection_for_the_next_request() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_to_be_closed_is_not_promised_to_be_kept() {
+    let sse = Sse::new();
+    sse.on_connection(|client| async move { client.close() });
+    let server = Server::of(&sse).await;
+    let mut peer = server.peer().await;
+    peer.get("/sse", "connection: close\r\n").await;
+    assert_eq!(peer.head().await.header("connection"), Some("close"));
+    assert_eq!(peer.raw_rest().await, "5\r\n:ok\n\n\r\n0\r\n\r\n");
+}
+
+#[tokio::test]
 async fn head_requests_get_the_head_alone_and_make_no_client() {
     let called = Arc::new(AtomicUsize::new(0));
     let sse = Sse::new();

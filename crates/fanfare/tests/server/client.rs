@@ -409,6 +409,27 @@ async fn values_are_kept_by_type() {
     assert_eq!(other_handle.get::<u16>(), None);
 }
 
+/// A value that asks its client for another one when it is dropped.
+struct Curious(Client);
+
+impl Drop for Curious {
+    fn drop(&mut self) {
+        assert!(self.0.get::<u8>().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_value_may_use_its_client_while_it_is_replaced() {
+    let local = Local::open(&Sse::new());
+    let client = local.client.clone();
+    let replacing = tokio::task::spawn_blocking(move || {
+        client.insert(7_u8);
+        client.insert(Curious(client.clone()));
+        client.insert(Curious(client.clone()));
+    });
+    within("the replacement", replacing).await.unwrap();
+}
+
 fn last_event_id(target: &str, header: Option<&[u8]>) -> Option<String> {
     let mut builder = Request::get(target);
     if let Some(header) = header {

@@ -71,6 +71,14 @@ async fn a_stream_is_a_response() {
 }
 
 #[tokio::test]
+async fn its_body_can_be_asked_again_after_its_end() {
+    let once = stream::unfold(Some("a"), async |text| Some((text?, None)));
+    let mut body = Box::pin(Sse::stream(once).into_body());
+    while body.frame().await.is_some() {}
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
 async fn it_is_a_handler_of_axum_whose_events_arrive_one_by_one() {
     let (sender, events) = from_queue::<Event>();
     let server = Server::of_router(once(|| Sse::stream(events))).await;
