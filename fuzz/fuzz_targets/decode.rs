@@ -20,7 +20,9 @@ const LAST_EVENT_ID: u8 = 4;
 fuzz_target!(|input: &[u8]| {
     let Some((options, lengths, stream)) = parse(input) else { return };
     let stream = Bytes::copy_from_slice(stream);
-    assert_eq!(options.read(cut(&stream, &lengths)), oracle::read(&stream, &options));
+    let expected = oracle::read(&stream, &options);
+    assert_eq!(options.read(cut(&stream, &lengths)), expected);
+    assert_eq!(options.read(cut(&stream, &[1])), expected, "byte by byte");
 });
 
 fn parse(input: &[u8]) -> Option<(Options, Vec<usize>, &[u8])> {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use fanfare_fanout::Position;
 use http_body::{Frame, SizeHint};
 
 use crate::{
@@ -152,52 +153,86 @@ impl fmt::Debug for Content {
     }
 }
 
+/// How often a poll asks the channels in vain, because of frames for others, before it lets other
+/// tasks run.
+const MAX_IN_VAIN: usize = 128;
+
 /// The way of everything for one client: what is sent to it alone, and its channels.
 pub(crate) struct Outlet {
     client: Client,
     feed: Feed,
     slot: Slot,
-    /// The outbox had its turn last, so the feed is asked first.
-    feed_first: bool,
-    /// What was sent has been taken, and nothing comes behind it.
-    is_ending: bool,
+    /// What was sent to the client alone and has been taken out of its outbox.
+    sent: Bytes,
+    /// The outbox had its turn last, so the feed has the next.
+    is_feeds_turn: bool,
+    /// Nothing is sent any more; of the channels, what is not newer than this.
+    last: Option<Position>,
     /// Whom the outbox wakes.
     waker: Option<Waker>,
 }
 
 impl Outlet {
     pub(crate) fn new(client: Client, feed: Feed, slot: Slot) -> Self {
-        Self { client, feed, slot, feed_first: false, is_ending: false, waker: None }
+        Self {
+            client,
+            feed,
+            slot,
+            sent: Bytes::new(),
+            is_feeds_turn: false,
+            last: None,
+            waker: None,
+        }
     }
 
-    /// Takes what was sent to the client alone, and lets it join and leave channels. `None` at the
-    /// end of the stream.
-    fn take_from_outbox(&mut self, context: &Context<'_>) -> Option<Bytes> {
-        if self.is_ending {
-            return None;
-        }
+    /// Takes what was sent to the client alone, and lets it join and leave channels.
+    fn take_from_outbox(&mut self, context: &Context<'_>, newest: Position) {
         let is_known = self.waker.as_ref().is_some_and(|known| known.will_wake(context.waker()));
         if is_known && !self.client.outbox().has_news() {
-            return Some(Bytes::new());
+            return;
         }
         self.waker = Some(context.waker().clone());
         let taken = self.client.outbox().take(context);
         for change in taken.changes {
             self.feed.change(change);
         }
-        self.is_ending = taken.is_ending;
-        (!taken.is_ending || !taken.bytes.is_empty()).then_some(taken.bytes)
+        self.sent = taken.bytes;
+        if taken.is_ending {
+            self.last.get_or_insert(newest);
+        }
     }
 
-    /// Takes the next bytes of the channels. What ends there ends the stream behind what was sent
-    /// to the client alone.
-    fn poll_feed(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
-        match ready!(self.feed.poll(context, &self.client)) {
-            Fed::Bytes(bytes) => Poll::Ready(bytes),
-            Fed::End(end) => {
+    fn take_sent(&mut self) -> Option<Bytes> {
+        let is_empty = self.sent.is_empty();
+        self.is_feeds_turn = !is_empty;
+        (!is_empty).then(|| mem::take(&mut self.sent))
+    }
+
+    /// The next bytes, unless it has to be asked `Again`; `None` at the end of the stream.
+    fn poll_once(&mut self, context: &mut Context<'_>) -> Poll<Option<Fed>> {
+        // Loaded first: see `Feed::poll`.
+        let newest = self.feed.newest();
+        if !self.sent.is_empty() {
+            return Poll::Ready(self.take_sent().map(Fed::Bytes));
+        }
+        self.take_from_outbox(context, newest);
+        if !self.is_feeds_turn
+            && let Some(sent) = self.take_sent()
+        {
+            return Poll::Ready(Some(Fed::Bytes(sent)));
+        }
+        self.is_feeds_turn = false;
+        let fed = self.feed.poll(context, &self.client, self.last.unwrap_or(newest));
+        match (fed, self.last) {
+            (Poll::Ready(Fed::End(end)), None) => {
                 self.client.end(end, &[]);
-                Poll::Pending
+                Poll::Ready(Some(Fed::Again))
             }
+            (Poll::Ready(fed @ (Fed::Bytes(_) | Fed::Again)), _) => Poll::Ready(Some(fed)),
+            _ if !self.sent.is_empty() => Poll::Ready(self.take_sent().map(Fed::Bytes)),
+            (_, Some(_)) => Poll::Ready(None),
+            (Poll::Ready(_), None) => Poll::Ready(Some(Fed::Again)),
+            (Poll::Pending, None) => Poll::Pending,
         }
     }
 }
@@ -210,18 +245,15 @@ impl Source for Outlet {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
         let this = self.get_mut();
-        if mem::take(&mut this.feed_first)
-            && !this.is_ending
-            && let Poll::Ready(bytes) = this.poll_feed(context)
-        {
-            return Poll::Ready(Some(Ok(bytes)));
+        for _ in 0..MAX_IN_VAIN {
+            match ready!(this.poll_once(context)) {
+                Some(Fed::Bytes(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                Some(_) => {}
+                None => return Poll::Ready(None),
+            }
         }
-        let Some(bytes) = this.take_from_outbox(context) else { return Poll::Ready(None) };
-        if !bytes.is_empty() {
-            this.feed_first = true;
-            return Poll::Ready(Some(Ok(bytes)));
-        }
-        this.poll_feed(context).map(|bytes| Some(Ok(bytes)))
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

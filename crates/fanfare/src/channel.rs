@@ -4,19 +4,20 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use fanfare_fanout::{
-    self as fanout, Bounds, GapReason, LagPolicy, Missing, Options, Position, Start,
+    self as fanout, Bounds, Epoch, GapReason, LagPolicy, Missing, Options, Position, Start,
 };
 use fanfare_wire::Event;
 use thiserror::Error;
 
 use crate::{
-    Client, Closed, Sse,
+    Client, Closed, MAX_CHANNELS_PER_CLIENT, Sse,
     feed::{Change, Joined, MissingBefore},
+    sse::WeakSse,
 };
 
 /// For whom an event is.
@@ -52,21 +53,24 @@ pub(crate) type Audience = dyn Fn(&Client) -> bool + Send + Sync;
 pub struct Channel(Arc<Shared>);
 
 struct Shared {
+    /// Told apart by it, also from channels that are no more.
+    id: u64,
     log: fanout::Channel<Audience>,
+    epoch: Epoch,
     stamps_ids: bool,
     members: AtomicUsize,
     replay: Start,
-    sse: Sse,
+    /// Weak, because the handlers of an `Sse` know its channels.
+    sse: WeakSse,
 }
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// A client's membership, counted on both sides while it lasts.
 pub(crate) struct Member {
     channel: Channel,
     client: Client,
 }
-
-/// How many channels a client can be in.
-pub const MAX_CHANNELS_PER_CLIENT: usize = 1024;
 
 /// Why a client could not join a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -130,21 +134,29 @@ impl Channel {
     /// kept follows. A client without one starts where the channel's
     /// [`replay`](ChannelBuilder::replay) says. Joining twice is joining once.
     ///
-    /// Join a client to all its channels as soon as it is there: the ids of a history that is
-    /// replayed later are older than what the client has seen, and would be repeated if it
-    /// reconnects meanwhile.
+    /// Join a client to all its channels before its stream is read: before the first `await` of its
+    /// handler in [`Sse::on_connection`], or before the response of [`Sse::accept`] is returned. A
+    /// channel that is joined later cannot know what the client's last event id, which others have
+    /// moved on meanwhile, leaves out of it.
     ///
     /// # Errors
     ///
     /// [`JoinError`] says why not.
     pub fn join(&self, client: &Client) -> Result<(), JoinError> {
-        match client.last_event_id() {
+        match client.last_event_id().filter(|id| self.resumes(client, id)) {
             None => self.join_from(client, self.0.replay),
             Some(id) => {
                 let (cursor, missing) = self.resume(&id);
                 self.admit(client, cursor, missing)
             }
         }
+    }
+
+    /// Whether a client that came with `id` goes on from there: not if it has been in this channel
+    /// since, nor if the id is a stamp of another channel and this one sets none.
+    fn resumes(&self, client: &Client, id: &str) -> bool {
+        let is_foreign = !self.0.stamps_ids && self.0.epoch.position(id).is_some();
+        !is_foreign && !client.memberships().knows(self.0.id)
     }
 
     /// As [`join`](Self::join), from `start`, whatever last event id the client came with: for
@@ -284,21 +296,24 @@ impl ChannelBuilder {
             epoch: self.stamps_ids.then(|| self.sse.epoch()),
         };
         Channel(Arc::new(Shared {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            epoch: self.sse.epoch(),
             log: fanout::Channel::new(options),
             stamps_ids: self.stamps_ids,
             members: AtomicUsize::new(0),
             replay: self.replay,
-            sse: self.sse,
+            sse: self.sse.downgrade(),
         }))
     }
 }
 
 impl Member {
     fn new(channel: &Channel, client: &Client) -> Option<Self> {
-        let before = client.memberships().fetch_add(1, Ordering::Relaxed);
+        if !client.memberships().enter(channel.0.id) {
+            return None;
+        }
         channel.0.members.fetch_add(1, Ordering::Relaxed);
-        let member = Self { channel: channel.clone(), client: client.clone() };
-        (before < MAX_CHANNELS_PER_CLIENT).then_some(member)
+        Some(Self { channel: channel.clone(), client: client.clone() })
     }
 
     pub(crate) fn channel(&self) -> &Channel {
@@ -309,7 +324,7 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         self.channel.0.members.fetch_sub(1, Ordering::Relaxed);
-        self.client.memberships().fetch_sub(1, Ordering::Relaxed);
+        self.client.memberships().exit(self.channel.0.id);
     }
 }
 

@@ -5,14 +5,17 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use fanfare_wire::{Event, encode_comment};
 use http::request::Parts;
 use tokio::sync::Notify;
 
-use crate::{Closed, End, Query, Sse, TrySendError, feed::Change, outbox::Outbox};
+use crate::{
+    Closed, End, Query, Sse, TrySendError, feed::Change, memberships::Memberships, outbox::Outbox,
+    sse::WeakSse,
+};
 
 /// The query parameters in which polyfills send the last event id, because they cannot set the
 /// header.
@@ -41,7 +44,7 @@ struct Shared {
     request: Parts,
     sse: Sse,
     outbox: Outbox,
-    memberships: AtomicUsize,
+    memberships: Mutex<Memberships>,
     values: Mutex<Values>,
     end: OnceLock<End>,
     ended: Notify,
@@ -55,7 +58,7 @@ impl Client {
             request,
             sse,
             outbox: Outbox::new(queue_bytes),
-            memberships: AtomicUsize::new(0),
+            memberships: Mutex::default(),
             values: Mutex::default(),
             end: OnceLock::new(),
             ended: Notify::new(),
@@ -93,10 +96,15 @@ impl Client {
     pub async fn comment(&self, text: &str) -> Result<(), Closed> {
         let mut bytes = Vec::new();
         encode_comment(text, &mut bytes);
-        self.0.outbox.send_bytes(&bytes).await
+        self.send_bytes(&bytes).await
     }
 
-    /// Ends the stream behind what has been sent. To this the browser's `EventSource` answers with
+    /// Sends what is on the wire no event.
+    pub(crate) async fn send_bytes(&self, wire: &[u8]) -> Result<(), Closed> {
+        self.0.outbox.send_bytes(wire).await
+    }
+
+    /// Ends the stream behind what has been sent and broadcast. To this the browser's `EventSource` answers with
     /// a reconnection: tell it to stop by an event of your own.
     pub fn close(&self) {
         self.end(End::Closed, &[]);
@@ -152,7 +160,9 @@ impl Client {
     /// # }
     /// ```
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) {
-        self.values().insert(TypeId::of::<T>(), Arc::new(value));
+        let replaced = self.values().insert(TypeId::of::<T>(), Arc::new(value));
+        // Outside the lock: its drop may do anything.
+        drop(replaced);
     }
 
     /// The value of this type that was kept with the client.
@@ -179,8 +189,8 @@ impl Client {
         &self.0.outbox
     }
 
-    pub(crate) fn memberships(&self) -> &AtomicUsize {
-        &self.0.memberships
+    pub(crate) fn memberships(&self) -> MutexGuard<'_, Memberships> {
+        self.0.memberships.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The body is gone, and with it the connection or this stream of it.
@@ -189,8 +199,8 @@ impl Client {
         self.0.ended.notify_waiters();
     }
 
-    pub(crate) fn is_of(&self, sse: &Sse) -> bool {
-        self.0.sse.is_same(sse)
+    pub(crate) fn is_of(&self, sse: &WeakSse) -> bool {
+        sse.is_of(&self.0.sse)
     }
 }
 

@@ -19,9 +19,6 @@ use crate::{
 
 /// The longest run that is given to the connection at a time, in bytes.
 const MAX_RUN_BYTES: usize = 64 * 1024;
-/// How many frames for others a poll passes over before it lets other tasks run.
-const MAX_PASSED_OVER: usize = 128;
-
 /// A join or a leave on its way to the body.
 #[derive(Debug)]
 pub(crate) enum Change {
@@ -48,6 +45,10 @@ pub(crate) struct MissingBefore {
 /// What the channels have for the client.
 pub(crate) enum Fed {
     Bytes(Bytes),
+    /// Nothing, but ask again.
+    Again,
+    /// Nothing up to the position that was asked for, but behind it.
+    Later,
     /// It fell behind a channel whose policy is to close, or every channel it was in has been
     /// closed.
     End(End),
@@ -62,11 +63,13 @@ pub(crate) struct Feed {
     joined: SmallVec<[Joined; 1]>,
     /// The client has been given an id from which it can resume.
     knows_place: bool,
+    /// The client was in channels, and all of them have been closed.
+    is_over: bool,
 }
 
 impl Feed {
     pub(crate) fn new(epoch: Epoch, positions: Positions) -> Self {
-        Self { epoch, positions, joined: SmallVec::new(), knows_place: false }
+        Self { epoch, positions, joined: SmallVec::new(), knows_place: false, is_over: false }
     }
 
     pub(crate) fn change(&mut self, change: Change) {
@@ -74,6 +77,7 @@ impl Feed {
             Change::Join(new) => {
                 if !self.joined.iter().any(|joined| joined.channel().is_same(new.channel())) {
                     self.joined.push(new);
+                    self.is_over = false;
                 }
             }
             Change::Leave(channel) => {
@@ -86,25 +90,58 @@ impl Feed {
         self.joined.clear();
     }
 
-    /// The next bytes for `client`. `Pending` also while it is in no channel.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>, client: &Client) -> Poll<Fed> {
+    /// The position of the newest event in any channel.
+    pub(crate) fn newest(&self) -> Position {
+        self.positions.newest()
+    }
+
+    /// The next bytes for `client`, of events up to `newest`. `Pending` also while it is in no
+    /// channel.
+    ///
+    /// `newest` must have been loaded before it was looked whether the client has joined other
+    /// channels: then every event up to it is found in a channel that is known here, and what is
+    /// read is in order.
+    pub(crate) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        client: &Client,
+        newest: Position,
+    ) -> Poll<Fed> {
+        if self.is_over {
+            return Poll::Ready(Fed::End(End::Closed));
+        }
         if let Some(gap) = self.missing() {
             return Poll::Ready(Fed::Bytes(gap));
         }
-        let newest = (!self.knows_place).then(|| self.positions.newest());
-        for _ in 0..MAX_PASSED_OVER {
-            let Poll::Ready((index, read)) = self.poll_read(context) else {
-                return match newest {
-                    Some(newest) => self.tell_place(newest),
-                    None => Poll::Pending,
-                };
+        let Poll::Ready(turn) = self.poll_turn(context, newest) else {
+            return self.tell_place(newest);
+        };
+        let Some(Turn { index, until }) = turn else { return Poll::Ready(Fed::Later) };
+        let read = self.joined[index].cursor.read(MAX_RUN_BYTES, until);
+        Poll::Ready(self.accept(index, read, client))
+    }
+
+    /// Whose event is the oldest, and where the next one of another channel is. `None` when the
+    /// oldest is newer than `newest`.
+    fn poll_turn(&mut self, context: &mut Context<'_>, newest: Position) -> Poll<Option<Turn>> {
+        let mut oldest = None;
+        let mut until = newest;
+        for (index, joined) in self.joined.iter_mut().enumerate() {
+            let position = match joined.cursor.poll_next(context) {
+                Poll::Pending => continue,
+                Poll::Ready(Next::Frame(position)) => position,
+                Poll::Ready(Next::Lag | Next::End) => Position::START,
             };
-            if let Some(fed) = self.accept(index, read, client) {
-                return Poll::Ready(fed);
+            match oldest {
+                Some((_, older)) if older <= position => until = until.min(position),
+                _ => {
+                    until = until.min(oldest.map_or(Position::END, |(_, next)| next));
+                    oldest = Some((index, position));
+                }
             }
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
+        let Some((index, position)) = oldest else { return Poll::Pending };
+        Poll::Ready((position <= newest).then_some(Turn { index, until }))
     }
 
     fn missing(&mut self) -> Option<Bytes> {
@@ -112,30 +149,22 @@ impl Feed {
         Some(self.gap(missing.reason, None, Some(&missing.requested), missing.until))
     }
 
-    /// Reads the channel whose turn it is.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<(usize, Read)> {
-        match &mut self.joined[..] {
-            [] => Poll::Pending,
-            [only] => only.cursor.poll_read(context, MAX_RUN_BYTES).map(|read| (0, read)),
-            several => poll_read_in_order(several, &self.positions, context),
-        }
-    }
-
-    fn accept(&mut self, index: usize, read: Read, client: &Client) -> Option<Fed> {
+    fn accept(&mut self, index: usize, read: Read, client: &Client) -> Fed {
         match read {
             Ok(Some(run)) => {
                 let is_meant = run.audience.is_none_or(|audience| audience(client));
                 self.knows_place |= is_meant && self.joined[index].channel().stamps_ids();
-                is_meant.then_some(Fed::Bytes(run.bytes))
+                if is_meant { Fed::Bytes(run.bytes) } else { Fed::Again }
             }
             Ok(None) => {
                 self.joined.remove(index);
-                self.joined.is_empty().then_some(Fed::End(End::Closed))
+                self.is_over = self.joined.is_empty();
+                Fed::Again
             }
-            Err(Lagged { policy: LagPolicy::Latest, .. }) => None,
-            Err(Lagged { policy: LagPolicy::Close, .. }) => Some(Fed::End(End::Lagged)),
+            Err(Lagged { policy: LagPolicy::Latest, .. }) => Fed::Again,
+            Err(Lagged { policy: LagPolicy::Close, .. }) => Fed::End(End::Lagged),
             Err(Lagged { policy: LagPolicy::Gap, missed, until }) => {
-                Some(Fed::Bytes(self.gap(GapReason::Lagged, Some(missed), None, until)))
+                Fed::Bytes(self.gap(GapReason::Lagged, Some(missed), None, until))
             }
         }
     }
@@ -159,7 +188,7 @@ impl Feed {
     /// Everything up to `newest` has been read. A client that was given no event yet could not
     /// resume from here: an id without data, which dispatches nothing, tells it the place.
     fn tell_place(&mut self, newest: Position) -> Poll<Fed> {
-        if !self.joined.iter().any(|joined| joined.channel().stamps_ids()) {
+        if self.knows_place || !self.joined.iter().any(|joined| joined.channel().stamps_ids()) {
             return Poll::Pending;
         }
         self.knows_place = true;
@@ -169,40 +198,13 @@ impl Feed {
     }
 }
 
-type Read = Result<Option<Run<Audience>>, Lagged>;
-
-/// Reads the channel whose next event is the oldest, up to the next event of another.
-fn poll_read_in_order(
-    joined: &mut [Joined],
-    positions: &Positions,
-    context: &mut Context<'_>,
-) -> Poll<(usize, Read)> {
-    loop {
-        // Loaded first: from here on every event up to it is found in its channel.
-        let newest = positions.newest();
-        let mut oldest = None;
-        let mut until = newest;
-        for (index, joined) in joined.iter_mut().enumerate() {
-            let position = match joined.cursor.poll_next(context) {
-                Poll::Pending => continue,
-                Poll::Ready(Next::Frame(position)) => position,
-                Poll::Ready(Next::Lag | Next::End) => Position::START,
-            };
-            match oldest {
-                Some((_, older)) if older <= position => until = until.min(position),
-                _ => {
-                    until = until.min(oldest.map_or(Position::END, |(_, next)| next));
-                    oldest = Some((index, position));
-                }
-            }
-        }
-        let Some((index, position)) = oldest else { return Poll::Pending };
-        if position <= newest {
-            let read = joined[index].cursor.read(MAX_RUN_BYTES, until);
-            return Poll::Ready((index, read));
-        }
-    }
+/// Which channel is to be read, and how far.
+struct Turn {
+    index: usize,
+    until: Position,
 }
+
+type Read = Result<Option<Run<Audience>>, Lagged>;
 
 impl Joined {
     fn channel(&self) -> &Channel {

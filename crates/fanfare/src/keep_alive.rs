@@ -9,6 +9,9 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+/// No silence at all would mean comments as fast as the peer reads.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(1);
+
 pin_project_lite::pin_project! {
     /// The timer of one stream. A delivery only notes the time; the timer itself is set anew when
     /// it fires, and not even looked at before, so that a busy stream leaves the runtime's timers
@@ -33,6 +36,7 @@ struct Armed {
 impl KeepAlive {
     /// `None`: never.
     pub(crate) fn new(silence: Option<Duration>) -> Self {
+        let silence = silence.map(|silence| silence.max(SHORTEST_SILENCE));
         Self { silence, last_write: Instant::now(), armed: None, timer: None }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fanfare_wire::MEDIA_TYPE;
-use http::{HeaderName, HeaderValue, Response, Version, header};
+use http::{HeaderName, HeaderValue, Response, Version, header, request::Parts};
 
 /// What a stream opens with, so that its head is flushed at once: a comment.
 pub(crate) const OK: Bytes = Bytes::from_static(b":ok\n\n");
@@ -21,9 +21,15 @@ pub(crate) fn event_stream<B>(body: B) -> Response<B> {
     response
 }
 
-/// Asks proxies of HTTP/1.1 to keep the connection; the header is an error in HTTP/2.
-pub(crate) fn keep_connection<B>(response: &mut Response<B>, version: Version) {
-    if version == Version::HTTP_11 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
-    }
+/// Whether the connection goes on behind the answer, as far as the request says. In HTTP/2 the
+/// header that says so is an error.
+pub(crate) fn keeps_connection(request: &Parts) -> bool {
+    let is_close = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+    request.version == Version::HTTP_11
+        && !request.headers.get_all(header::CONNECTION).iter().any(is_close)
+}
+
+/// Asks proxies to keep the connection.
+pub(crate) fn keep_connection<B>(response: &mut Response<B>) {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
 }

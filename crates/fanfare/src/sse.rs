@@ -2,10 +2,11 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     ops::RangeInclusive,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,11 +15,12 @@ use bytes::{Bytes, BytesMut};
 use fanfare_fanout::{Epoch, Positions};
 use fanfare_wire::encode_retry;
 use futures_core::Stream;
+use futures_util::future::select;
 use http::{Method, Response, request::Parts};
 use slab::Slab;
 use tokio::{
     sync::{mpsc, watch},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -53,14 +55,21 @@ const CONNECTIONS_QUEUE: usize = 1024;
 #[derive(Clone)]
 pub struct Sse(Arc<Shared>);
 
+/// An [`Sse`] that is not kept by it.
+pub(crate) struct WeakSse(Weak<Shared>);
+
 struct Shared {
     settings: Settings,
     epoch: Epoch,
     positions: Positions,
     listeners: Mutex<Vec<Listener>>,
     clients: Mutex<Slab<Client>>,
-    closing: watch::Sender<bool>,
+    /// When the shutdown began.
+    closing: watch::Sender<Option<Instant>>,
 }
+
+/// A handler's work for one client.
+type Handling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -77,7 +86,7 @@ pub(crate) struct Settings {
 /// Who wants to know of new clients.
 #[derive(Clone)]
 enum Listener {
-    Handler(Arc<dyn Fn(Client) + Send + Sync>),
+    Handler(Arc<dyn Fn(Client) -> Handling + Send + Sync>),
     Queue(mpsc::Sender<Client>),
 }
 
@@ -112,15 +121,20 @@ impl Sse {
 
     /// Has `handler` called for each new client of the server that this is attached to.
     ///
-    /// The future runs on a task of its own, which is not stopped when the client leaves: sends
-    /// fail with [`Closed`](crate::Closed) from then on. What it returns is ignored. The stream
-    /// stays open when it is done. Several handlers each get every client.
+    /// What the future does before it first waits is done before the stream is read. From there on
+    /// it runs on a task of its own, which is not stopped when the client leaves: sends fail with
+    /// [`Closed`](crate::Closed) from then on. What it returns is ignored. The stream stays open
+    /// when it is done. Several handlers each get every client.
     pub fn on_connection<F, R>(&self, handler: F)
     where
         F: Fn(Client) -> R + Send + Sync + 'static,
         R: Future<Output: Send> + Send + 'static,
     {
-        let handler = move |client| drop(tokio::spawn(handler(client)));
+        let handler = Arc::new(handler);
+        let handler = move |client| {
+            let handler = handler.clone();
+            Box::pin(async move { drop(handler(client).await) }) as Handling
+        };
         self.listeners().push(Listener::Handler(Arc::new(handler)));
     }
 
@@ -157,14 +171,16 @@ impl Sse {
     /// A [`Rejection`] with status 503, to answer with, when there are as many clients as
     /// [`max_clients`](Builder::max_clients) allows.
     pub fn accept(&self, request: Parts) -> Result<(Client, Response<Body>), Rejection> {
-        let version = request.version;
+        let keeps_connection = response::keeps_connection(&request);
         let client = Client::new(request, self.clone(), self.0.settings.queue_bytes);
         let slot = self.register(&client)?;
         let feed = Feed::new(self.0.epoch, self.0.positions.clone());
         let outlet = Outlet::new(client.clone(), feed, slot);
         let body = Body::stream(outlet, self.opening(), self.0.settings.keep_alive);
         let mut response = response::event_stream(body);
-        response::keep_connection(&mut response, version);
+        if keeps_connection {
+            response::keep_connection(&mut response);
+        }
         Ok((client, response))
     }
 
@@ -195,8 +211,8 @@ impl Sse {
         &self.0.positions
     }
 
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+    pub(crate) fn downgrade(&self) -> WeakSse {
+        WeakSse(Arc::downgrade(&self.0))
     }
 
     /// Answers a request that the settings let in.
@@ -207,7 +223,9 @@ impl Sse {
         let (client, response) = self.accept(request)?;
         let listeners = self.listeners().clone();
         for listener in listeners {
-            listener.notify(client.clone()).await;
+            let notified = pin!(listener.notify(client.clone()));
+            // What waits for room must not hold up the end of the server.
+            select(notified, pin!(self.shutdown_begun())).await;
         }
         Ok(response)
     }
@@ -226,7 +244,7 @@ impl Sse {
         }
         let key = registry.insert(client.clone());
         // Inside the lock, so that `begin_shutdown` or this sees the other.
-        let is_closing = *self.0.closing.borrow();
+        let is_closing = self.0.closing.borrow().is_some();
         drop(registry);
         if is_closing {
             self.bid_farewell(client);
@@ -247,12 +265,17 @@ impl Sse {
 
 /// The end of all streams.
 impl Sse {
-    /// Ends every stream, now and from now on: each gets what was sent to it alone, then a `retry`
-    /// with jitter, so that clients do not come back in the same instant, then its end. Does not
-    /// wait for it. The grace period begins.
+    /// Ends every stream, now and from now on: each gets what was sent and broadcast before, a
+    /// `retry` with jitter, so that clients do not come back in the same instant, and its end. Does
+    /// not wait for it. The grace period begins.
     pub fn begin_shutdown(&self) {
         let registry = self.registry();
-        if self.0.closing.send_replace(true) {
+        let begins = self.0.closing.send_if_modified(|begun| {
+            let begins = begun.is_none();
+            begun.get_or_insert_with(Instant::now);
+            begins
+        });
+        if !begins {
             return;
         }
         let clients: Vec<Client> = registry.iter().map(|(_, client)| client.clone()).collect();
@@ -290,21 +313,30 @@ impl Sse {
 
     /// Waits until the shutdown begins. To end work that is not a client's stream.
     pub fn shutdown_begun(&self) -> impl Future<Output = ()> + Send + 'static {
+        let begun = self.when_shutdown_begun();
+        async move {
+            begun.await;
+        }
+    }
+
+    fn when_shutdown_begun(&self) -> impl Future<Output = Instant> + Send + 'static {
         let sse = self.clone();
         async move {
-            // The sender lives in `sse`.
-            let _ = sse.0.closing.subscribe().wait_for(|is_closing| *is_closing).await;
+            let mut closing = sse.0.closing.subscribe();
+            // The sender lives in `sse`, so waiting does not fail.
+            let begun = closing.wait_for(Option::is_some).await.map_or(None, |begun| *begun);
+            begun.unwrap_or_else(Instant::now)
         }
     }
 
     /// Waits until the grace period after the beginning of a shutdown is over. A peer that does not
     /// read keeps its connection busy longer than that: give up the server then.
     pub fn grace_over(&self) -> impl Future<Output = ()> + Send + 'static {
-        let begun = self.shutdown_begun();
+        let begun = self.when_shutdown_begun();
         let grace = self.0.settings.grace;
         async move {
-            begun.await;
-            sleep(grace).await;
+            let gone = begun.await.elapsed();
+            sleep(grace.saturating_sub(gone)).await;
         }
     }
 
@@ -327,11 +359,29 @@ impl fmt::Debug for Sse {
     }
 }
 
+impl WeakSse {
+    pub(crate) fn is_of(&self, sse: &Sse) -> bool {
+        self.0.as_ptr() == Arc::as_ptr(&sse.0)
+    }
+}
+
 impl Listener {
     /// Waits while the queue is full.
     async fn notify(&self, client: Client) {
         match self {
-            Self::Handler(handler) => handler(client),
+            Self::Handler(handler) => {
+                let mut work = handler(client);
+                // What it does at first, such as joining channels, is done before the stream is
+                // read.
+                let first = poll_fn(|context| {
+                    // A panic is the handler's own affair, as it is on a task.
+                    let poll = AssertUnwindSafe(|| work.as_mut().poll(context));
+                    Poll::Ready(catch_unwind(poll).is_ok_and(|poll| poll.is_pending()))
+                });
+                if first.await {
+                    tokio::spawn(work);
+                }
+            }
             // Its receiver has been dropped: it is forgotten with the next client.
             Self::Queue(queue) => drop(queue.send(client).await),
         }
@@ -480,7 +530,7 @@ impl Builder {
             positions: Positions::new(),
             listeners: Mutex::default(),
             clients: Mutex::default(),
-            closing: watch::Sender::new(false),
+            closing: watch::Sender::new(None),
         }))
     }
 }

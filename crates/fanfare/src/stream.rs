@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fanfare_wire::{Decoder, Event, EventTooLarge, Item};
+use fanfare_wire::{Decoder, Event, EventId, EventTooLarge, Item, encode_id, encode_retry};
 use futures_core::Stream;
 use futures_util::{StreamExt, future::select, pin_mut};
 use http::Response;
@@ -61,7 +61,7 @@ impl Sse {
         S: Stream<Item = Result<T, E>>,
         T: Into<Event>,
     {
-        let events = events.map(|event| event.map(Into::into));
+        let events = events.map(|event| event.map(Into::into)).fuse();
         let body = Framed::new(Events { events }, response::OK, Some(DEFAULT_KEEP_ALIVE));
         response::event_stream(StreamBody { body })
     }
@@ -148,6 +148,13 @@ pub enum PipeError<E> {
     Source(#[source] E),
 }
 
+/// What a client that is piped to knows of the source's stream.
+#[derive(Default)]
+struct Told {
+    id: EventId,
+    retry: Option<Duration>,
+}
+
 impl Client {
     /// Sends everything that `events` gives, at the client's pace, and returns at its end. The
     /// stream to the client stays open.
@@ -190,17 +197,43 @@ impl Client {
         S: Stream<Item = Result<Bytes, E>>,
     {
         let mut decoder = Decoder::new();
+        let mut told = Told::default();
         pin_mut!(chunks);
         let closed = |Closed| PipeError::Closed;
         while let Some(chunk) = self.unless_closed(chunks.next()).await.map_err(closed)? {
             let mut chunk = chunk.map_err(PipeError::Source)?;
             while let Some(item) = decoder.decode(&mut chunk)? {
-                if let Item::Event(event) = item {
-                    self.send(event).await.map_err(closed)?;
-                }
+                self.pass_on(item, &mut told).await.map_err(closed)?;
             }
+            self.pass_on_rest(&decoder, &mut told).await.map_err(closed)?;
         }
         Ok(())
+    }
+
+    async fn pass_on(&self, item: Item, told: &mut Told) -> Result<(), Closed> {
+        match item {
+            Item::Event(event) => {
+                told.id = event.id().cloned().unwrap_or_default();
+                told.retry = event.retry().or(told.retry);
+                self.send(event).await
+            }
+            Item::Retry(_) | Item::Comment(_) => Ok(()),
+        }
+    }
+
+    /// Passes on what was set without an event.
+    async fn pass_on_rest(&self, decoder: &Decoder, told: &mut Told) -> Result<(), Closed> {
+        let mut wire = Vec::new();
+        if let Some(retry) = decoder.reconnection_time().filter(|retry| told.retry != Some(*retry))
+        {
+            told.retry = Some(retry);
+            encode_retry(retry, &mut wire);
+        }
+        if told.id != *decoder.last_event_id() {
+            told.id = EventId::new(decoder.last_event_id()).unwrap_or_default();
+            encode_id(&told.id, &mut wire);
+        }
+        if wire.is_empty() { Ok(()) } else { self.send_bytes(&wire).await }
     }
 
     async fn unless_closed<T>(&self, future: impl Future<Output = T>) -> Result<T, Closed> {

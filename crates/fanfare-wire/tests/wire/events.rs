@@ -182,6 +182,8 @@ fn names_and_ids_are_ordered_and_hashed_by_their_text() {
     assert!(EventName::from_static("a") < EventName::from_static("b"));
     let ids = HashSet::from([ID, EventId::new("42").unwrap(), EventId::default()]);
     assert_eq!(ids.len(), 2);
+    assert!(ids.contains("42") && !ids.contains("43"));
+    assert!(HashSet::from([NAME]).contains("tick"));
 }
 
 #[test]

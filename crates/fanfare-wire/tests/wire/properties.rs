@@ -30,8 +30,8 @@ const LINE_ENDS: &[&str] = &["\n", "\r", "\r\n"];
 const FIELDS: &[&str] = &["data", "data:", "data: ", "event", "event: ", "id", "id:", "retry: "];
 const NUMBERS: &[&str] = &["0", "42", "+", "4294967296", "18446744073709551616"];
 const OTHERS: &[&str] = &[
-    ":", ":", ": ", " ", "\t", "\0", "dat", "datas", "events", "Data", "retry", "unknown", "x",
-    "abcdefgh", "\u{FEFF}", "\u{2028}", "\u{85}", "\u{B}", "\u{C}", "é", "…", "💥",
+    ":", ":", ": ", ":ok", " ", "\t", "\0", "dat", "datas", "events", "Data", "retry", "unknown",
+    "x", "abcdefgh", "\u{FEFF}", "\u{2028}", "\u{85}", "\u{B}", "\u{C}", "é", "…", "💥",
 ];
 const NOT_UTF_8: &[&[u8]] = &[
     b"\xEF",
@@ -61,6 +61,21 @@ fn soup() -> impl Strategy<Value = Bytes> {
     let start = prop_oneof![4 => Just(""), 1 => Just(BYTE_ORDER_MARK)];
     (start, vec(piece, 0..60))
         .prop_map(|(start, pieces)| [start.as_bytes(), &pieces.concat()].concat().into())
+}
+
+/// Lines with values as long as the decoder's shortcuts for long ones ask for.
+fn lines_of_long_values() -> impl Strategy<Value = Bytes> {
+    let letters = prop_oneof![Just("x"), Just("é"), Just("💥"), Just(" ")];
+    let text = (letters, 0_usize..700).prop_map(|(letter, count)| letter.repeat(count));
+    let broken = option::weighted(0.1, select(NOT_UTF_8)).prop_map(Option::unwrap_or_default);
+    let value = (text, broken, "[a-z]{0,9}")
+        .prop_map(|(text, broken, end)| [text.as_bytes(), broken, end.as_bytes()].concat());
+    let field =
+        prop_oneof![6 => Just("data: "), 1 => Just("event: "), 1 => Just("id:"), 1 => Just(":")];
+    let line_ends = prop_oneof![Just("\n"), Just("\n\n"), Just("\r\n\r\n"), Just("\r\r")];
+    let line = (field, value, line_ends)
+        .prop_map(|(field, value, ends)| [field.as_bytes(), &value, ends.as_bytes()].concat());
+    vec(line, 0..40).prop_map(|lines| lines.concat().into())
 }
 
 fn options() -> impl Strategy<Value = Options> {
@@ -192,6 +207,22 @@ proptest! {
     ) {
         let chunks = cut(&stream, &lengths);
         prop_assert_eq!(options.read(chunks), oracle::read(&stream, &options));
+    }
+}
+
+proptest! {
+    #![proptest_config(config(200))]
+
+    #[test]
+    fn long_values_read_as_the_oracle_says(
+        stream in lines_of_long_values(),
+        comments in any::<bool>(),
+        max_event_bytes in option::of(0_usize..6000),
+        lengths in vec(0_usize..6000, 0..4),
+    ) {
+        let options = Options { comments, max_event_bytes, last_event_id: None };
+        let expected = oracle::read(&stream, &options);
+        prop_assert_eq!(options.read(cut(&stream, &lengths)), expected);
     }
 }
 

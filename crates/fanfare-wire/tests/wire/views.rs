@@ -33,6 +33,21 @@ fn data_of_one_line_is_a_view_of_the_chunk() {
 }
 
 #[test]
+fn data_of_every_length_is_a_view_of_the_chunk() {
+    let lengths = [0, 1, 16, 63, 64, 65, 100, 1000, 1025, 4000, 5000, 70, 70, 70];
+    let stream = |length: &usize| format!("data: {}\n\n", "x".repeat(*length));
+    let mut chunk = Bytes::from(lengths.iter().map(stream).collect::<String>());
+    let memory = chunk.as_ptr_range();
+    let mut decoder = Decoder::new();
+
+    for length in lengths {
+        let event = next_event(&mut decoder, &mut chunk);
+        assert_eq!(event.data(), "x".repeat(length));
+        assert!(length == 0 || is_view(event.data(), &memory), "{length} bytes");
+    }
+}
+
+#[test]
 fn a_line_in_one_chunk_is_a_view_also_when_its_event_ends_in_another() {
     let mut decoder = Decoder::new();
     let mut chunk = Bytes::from(b"data: a\n".to_vec());
@@ -66,7 +81,9 @@ fn data_of_several_lines_is_joined_in_memory_of_its_own() {
 
 #[test]
 fn the_decoder_does_not_keep_a_chunk_that_it_has_read() {
+    let long_events = "data: long enough\n\n".replace("long", &"long ".repeat(50)).repeat(9);
     let streams = [
+        &long_events,
         "data: a\n\n",
         "data: a\ndata: b\n",
         "data: cut o",

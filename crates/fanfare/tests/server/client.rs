@@ -1,14 +1,17 @@
 use std::{
+    borrow::Cow,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 
 use fanfare::{Client, Closed, End, Event, EventId, EventName, Sse, TrySendError};
 use futures_util::FutureExt;
 use http::Request;
+use tokio::sync::oneshot;
 
 use crate::support::{
     Local, Peer, Server, data_in, now_or_never, pending, request, request_after, stall, until,
@@ -422,12 +425,14 @@ impl Drop for Curious {
 async fn a_value_may_use_its_client_while_it_is_replaced() {
     let local = Local::open(&Sse::new());
     let client = local.client.clone();
-    let replacing = tokio::task::spawn_blocking(move || {
+    let (done, is_done) = oneshot::channel();
+    thread::spawn(move || {
         client.insert(7_u8);
         client.insert(Curious(client.clone()));
         client.insert(Curious(client.clone()));
+        done.send(())
     });
-    within("the replacement", replacing).await.unwrap();
+    within("the replacement", is_done).await.unwrap();
 }
 
 fn last_event_id(target: &str, header: Option<&[u8]>) -> Option<String> {
@@ -437,7 +442,7 @@ fn last_event_id(target: &str, header: Option<&[u8]>) -> Option<String> {
     }
     let request = builder.body(()).unwrap().into_parts().0;
     let (client, _response) = Sse::new().accept(request).unwrap();
-    client.last_event_id().map(|id| id.into_owned())
+    client.last_event_id().map(Cow::into_owned)
 }
 
 #[test]

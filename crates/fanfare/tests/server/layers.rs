@@ -8,7 +8,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use crate::support::{Peer, Server, okay};
+use crate::support::{Peer, Server, okay, within};
 
 const GZIP: &str = "accept-encoding: gzip\r\n";
 
@@ -113,5 +113,5 @@ async fn they_notice_a_peer_that_leaves() {
     let peer = server.open_with("/sse", GZIP).await;
     let client = sse.clients().remove(0);
     drop(peer);
-    crate::support::within("the end", client.closed()).await;
+    within("the end", client.closed()).await;
 }

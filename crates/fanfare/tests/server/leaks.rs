@@ -13,7 +13,7 @@ use futures_util::{future::join_all, stream};
 use memory_stats::memory_stats;
 use tokio::runtime::Handle;
 
-use crate::support::{Server, until};
+use crate::support::{Peer, Server, until};
 
 const CLIENTS: usize = 2000;
 /// At a time, so that the usual limit of open files is enough.
@@ -97,13 +97,18 @@ impl Crowd {
     }
 
     async fn connect_and_vanish(&self, way: usize) {
-        if way % 4 == 0 {
-            let mut peer = self.server.peer().await;
-            peer.write("GET /sse HTTP/1.1\r\nhost: half a h").await;
-            return if way % 8 == 0 { peer.reset() } else { drop(peer) };
+        match way % 8 {
+            0 => self.half_a_head().await.reset(),
+            1 => drop(self.half_a_head().await),
+            2 | 4 | 6 => self.server.open("/sse").await.reset(),
+            _ => drop(self.server.open("/sse").await),
         }
-        let peer = self.server.open("/sse").await;
-        if way % 2 == 0 { peer.reset() } else { drop(peer) }
+    }
+
+    async fn half_a_head(&self) -> Peer {
+        let mut peer = self.server.peer().await;
+        peer.write("GET /sse HTTP/1.1\r\nhost: half a h").await;
+        peer
     }
 
     async fn round(&self) {

@@ -9,13 +9,13 @@ use bytes::Bytes;
 use fanfare::{Attached, Channel, Client, Event, EventId, Position, Sse, Start};
 use fanfare_wire::{Decoder, Item};
 use fastrand::Rng;
-use futures_util::future::{Either, join_all, ready};
+use futures_util::future::join_all;
 use http::Request;
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tower::Service;
 
-use crate::support::{Local, Peer, Server, okay, within};
+use crate::support::{Local, Peer, Server, Step as Poll, okay, within};
 
 const LAST: &str = "last";
 
@@ -94,13 +94,14 @@ fn with_channels(count: usize, joins: Joins) -> (Sse, Vec<Channel>) {
     sse.on_connection({
         let channels = channels.clone();
         move |client| {
-            let join = {
-                let channels = channels.clone();
-                move || join_wanted(&channels, &client)
-            };
-            match joins {
-                Joins::BeforeTheAnswer => Either::Left(ready(join())),
-                Joins::BesideTheStream => Either::Right(async move { join() }),
+            let channels = channels.clone();
+            if joins == Joins::BeforeTheAnswer {
+                join_wanted(&channels, &client);
+            }
+            async move {
+                if joins == Joins::BesideTheStream {
+                    join_wanted(&channels, &client);
+                }
             }
         }
     });
@@ -328,7 +329,7 @@ impl<'a> Checked<'a> {
     }
 
     fn poll(&mut self) -> bool {
-        let crate::support::Step::Bytes(mut bytes) = self.connection.step() else { return false };
+        let Poll::Bytes(mut bytes) = self.connection.step() else { return false };
         while let Some(item) = self.decoder.decode(&mut bytes).unwrap() {
             match item {
                 Item::Event(event) if event.name() == "gap" => self.take_gap(&event),

@@ -38,7 +38,7 @@ impl Server {
         let listener = listener().await;
         let address = listener.local_addr().unwrap();
         let server = axum::serve(listener, sse.attach(app));
-        Self::running(address, tokio::spawn(async { server.await.unwrap() }))
+        Self::running(address, &tokio::spawn(async { server.await.unwrap() }))
     }
 
     /// A router on `axum::serve`.
@@ -46,7 +46,7 @@ impl Server {
         let listener = listener().await;
         let address = listener.local_addr().unwrap();
         let server = axum::serve(listener, router);
-        Self::running(address, tokio::spawn(async { server.await.unwrap() }))
+        Self::running(address, &tokio::spawn(async { server.await.unwrap() }))
     }
 
     /// A hyper service on hyper, over HTTP/1 and HTTP/2.
@@ -71,7 +71,7 @@ impl Server {
                 });
             }
         });
-        Self::running(address, accepting)
+        Self::running(address, &accepting)
     }
 
     /// A tower service on hyper.
@@ -86,7 +86,7 @@ impl Server {
         Self::of_hyper(TowerToHyperService::new(service)).await
     }
 
-    fn running<T>(address: SocketAddr, accepting: JoinHandle<T>) -> Self {
+    fn running<T>(address: SocketAddr, accepting: &JoinHandle<T>) -> Self {
         Self { address, accepting: accepting.abort_handle() }
     }
 

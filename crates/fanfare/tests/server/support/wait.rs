@@ -17,10 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn within<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Output = T> {
     let at = std::panic::Location::caller();
     async move {
-        match timeout(PATIENCE, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("waited too long for {what} at {at}"),
-        }
+        let outcome = timeout(PATIENCE, future).await;
+        outcome.unwrap_or_else(|_| panic!("waited too long for {what} at {at}"))
     }
 }
 
