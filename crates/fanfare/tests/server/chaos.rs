@@ -1,7 +1,7 @@
-use std::{collections::VecDeque, pin::pin};
+use std::{collections::VecDeque, pin::pin, thread};
 
 use axum::body::Body;
-use fanfare::{Channel, Client, Connections, JoinError, Sse, TrySendError};
+use fanfare::{Channel, Client, Connections, Event, EventId, JoinError, Sse, Start, TrySendError};
 use fanfare_wire::{Decoder, Item};
 use fastrand::Rng;
 use futures_util::StreamExt;
@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tower::Service;
 
-use crate::support::{Local, data_in, okay, within};
+use crate::support::{Local, data_in, events_in, okay, within};
 
 const CLIENTS: usize = 3;
 const CHANNELS: usize = 3;
@@ -205,6 +205,67 @@ proptest! {
             world.take(step);
         }
         world.check_counts();
+    }
+}
+
+/// Polls the body, as fast as it can, until the stream ends, and checks that its ids rise.
+fn read_to_end(mut local: Local) -> Vec<Event> {
+    let (mut events, mut last) = (vec![], 0);
+    loop {
+        let (bytes, has_ended) = local.read_to_wait();
+        for event in events_in(bytes) {
+            let position = event.id().map_or(last + 1, position_in);
+            assert!(position > last, "{position} behind {last}");
+            last = position;
+            events.push(event);
+        }
+        if has_ended {
+            return events;
+        }
+    }
+}
+
+fn position_in(id: &EventId) -> u64 {
+    id.as_str().split_once('-').unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn a_channel_that_is_joined_at_any_moment_keeps_the_order() {
+    const JOINS: usize = 20_000;
+
+    let sse = Sse::builder().keep_alive(None).build();
+    let [first, second] = [Channel::new(&sse), Channel::new(&sse)];
+    let local = Local::open(&sse);
+    let client = local.client.clone();
+    first.join(&client).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| read_to_end(local));
+        scope.spawn(|| {
+            while !client.is_closed() {
+                second.broadcast("x").unwrap();
+                first.broadcast("x").unwrap();
+            }
+        });
+        for _ in 0..JOINS {
+            second.join_from(&client, Start::Latest).unwrap();
+            second.leave(&client);
+        }
+        client.close();
+    });
+}
+
+#[test]
+fn what_was_broadcast_before_a_close_is_given() {
+    for _ in 0..2000 {
+        let sse = Sse::builder().keep_alive(None).build();
+        let channel = Channel::new(&sse);
+        let local = Local::open(&sse);
+        let client = local.client.clone();
+        channel.join(&client).unwrap();
+        let reading = thread::spawn(move || read_to_end(local));
+        channel.broadcast("the last word").unwrap();
+        client.close();
+        assert_eq!(reading.join().unwrap().len(), 1);
     }
 }
 
