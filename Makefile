@@ -34,5 +34,5 @@ test-concurrency: ## every interleaving of the channel's core
 	RUSTFLAGS="--cfg loom" cargo test --release -p fanfare-fanout --test loom --target-dir target/loom
 
 test-browser:
-	cargo build --examples
+	cargo build --workspace --examples --all-features
 	tests/browser/run
