@@ -18,7 +18,7 @@ use crate::support::{Peer, Server, until};
 const CLIENTS: usize = 2000;
 /// At a time, so that the usual limit of open files is enough.
 const WAVE: usize = 200;
-const ALLOWED_KIB: i64 = 2048;
+const ALLOWED_KIB: i64 = 512;
 /// Set for the process in which nothing else runs, so that memory is this test's own.
 const ALONE: &str = "FANFARE_TEST_ALONE";
 
@@ -67,7 +67,7 @@ impl Crowd {
             let _ = client.closed().await;
         });
         crowd.on_connection(|client| async move {
-            for _ in 0..100 {
+            for _ in 0..10 {
                 let _ = client.send("x").await;
             }
         });
@@ -111,6 +111,21 @@ impl Crowd {
         peer
     }
 
+    /// How much memory a round takes for good, in KiB. What leaks does so in each of several, while
+    /// the allocator comes to rest.
+    async fn least_growth(&self) -> i64 {
+        let mut least = i64::MAX;
+        for _ in 0..4 {
+            let before = memory_kib();
+            self.round().await;
+            least = least.min(memory_kib() - before);
+            if least < ALLOWED_KIB {
+                break;
+            }
+        }
+        least
+    }
+
     async fn round(&self) {
         for _ in 0..CLIENTS / WAVE {
             join_all((0..WAVE).map(|way| self.connect_and_vanish(way))).await;
@@ -126,11 +141,7 @@ async fn assert_nothing_is_left() {
     let crowd = Crowd::new().await;
     // What is used again and again is there after this.
     crowd.round().await;
-    let before = memory_kib();
-
-    crowd.round().await;
-
-    let more = memory_kib() - before;
+    let more = crowd.least_growth().await;
     let left = tasks() - crowd.tasks;
     // Not a macro, whose words the test harness would keep to itself.
     writeln!(io::stderr(), "vanished clients: {CLIENTS}, tasks left: {left}, memory: {more:+} KiB")
