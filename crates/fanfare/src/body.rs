@@ -186,7 +186,7 @@ impl Outlet {
     }
 
     /// Takes what was sent to the client alone, and lets it join and leave channels.
-    fn take_from_outbox(&mut self, context: &Context<'_>, newest: Position) {
+    fn take_from_outbox(&mut self, context: &Context<'_>) {
         let is_known = self.waker.as_ref().is_some_and(|known| known.will_wake(context.waker()));
         if is_known && !self.client.outbox().has_news() {
             return;
@@ -197,9 +197,7 @@ impl Outlet {
             self.feed.change(change);
         }
         self.sent = taken.bytes;
-        if taken.is_ending {
-            self.last.get_or_insert(newest);
-        }
+        self.last = taken.ending.map(|ending| ending.last);
     }
 
     fn take_sent(&mut self) -> Option<Bytes> {
@@ -215,7 +213,7 @@ impl Outlet {
         if !self.sent.is_empty() {
             return Poll::Ready(self.take_sent().map(Fed::Bytes));
         }
-        self.take_from_outbox(context, newest);
+        self.take_from_outbox(context);
         if !self.is_feeds_turn
             && let Some(sent) = self.take_sent()
         {

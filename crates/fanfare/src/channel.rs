@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::{
     Client, Closed, MAX_CHANNELS_PER_CLIENT, Sse,
-    feed::{Change, Joined, MissingBefore},
+    feed::{Joined, MissingBefore},
     sse::WeakSse,
 };
 
@@ -66,11 +66,9 @@ struct Shared {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
-/// A client's membership, counted on both sides while it lasts.
-pub(crate) struct Member {
-    channel: Channel,
-    client: Client,
-}
+/// A client's membership, counted while it lasts.
+#[derive(Debug)]
+pub(crate) struct Member(Channel);
 
 /// Why a client could not join a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -84,6 +82,12 @@ pub enum JoinError {
     /// The client is in as many channels as it can be.
     #[error("the client is in {MAX_CHANNELS_PER_CLIENT} channels, and cannot be in more")]
     TooMany,
+}
+
+impl From<Closed> for JoinError {
+    fn from(Closed: Closed) -> Self {
+        Self::Closed
+    }
 }
 
 /// Settings for a new [`Channel`].
@@ -145,10 +149,7 @@ impl Channel {
     pub fn join(&self, client: &Client) -> Result<(), JoinError> {
         match client.last_event_id().filter(|id| self.resumes(client, id)) {
             None => self.join_from(client, self.0.replay),
-            Some(id) => {
-                let (cursor, missing) = self.resume(&id);
-                self.admit(client, cursor, missing)
-            }
+            Some(id) => self.admit(client, || self.resume(&id)),
         }
     }
 
@@ -156,7 +157,7 @@ impl Channel {
     /// since, nor if the id is a stamp of another channel and this one sets none.
     fn resumes(&self, client: &Client, id: &str) -> bool {
         let is_foreign = !self.0.stamps_ids && self.0.epoch.position(id).is_some();
-        !is_foreign && !client.memberships().knows(self.0.id)
+        !is_foreign && !client.outbox().knows(self)
     }
 
     /// As [`join`](Self::join), from `start`, whatever last event id the client came with: for
@@ -166,24 +167,17 @@ impl Channel {
     ///
     /// [`JoinError`] says why not.
     pub fn join_from(&self, client: &Client, start: Start) -> Result<(), JoinError> {
-        self.admit(client, self.0.log.cursor(start), None)
+        self.admit(client, || self.joined(self.0.log.cursor(start), None))
     }
 
-    fn admit(
-        &self,
-        client: &Client,
-        cursor: fanout::Cursor<Audience>,
-        missing: Option<Box<MissingBefore>>,
-    ) -> Result<(), JoinError> {
+    fn admit(&self, client: &Client, join: impl FnOnce() -> Joined) -> Result<(), JoinError> {
         if !client.is_of(&self.0.sse) {
             return Err(JoinError::OtherSse);
         }
-        let member = Member::new(self, client).ok_or(JoinError::TooMany)?;
-        let joined = Joined { member, cursor, missing };
-        client.change(Change::Join(joined)).map_err(|Closed| JoinError::Closed)
+        client.outbox().join(self, join)
     }
 
-    fn resume(&self, id: &str) -> (fanout::Cursor<Audience>, Option<Box<MissingBefore>>) {
+    fn resume(&self, id: &str) -> Joined {
         let resumed = self.0.log.resume(id);
         let missing = resumed.missing.map(|missing| {
             let reason = match missing {
@@ -192,14 +186,21 @@ impl Channel {
             };
             Box::new(MissingBefore { reason, requested: id.to_owned(), until: resumed.after })
         });
-        (resumed.cursor, missing)
+        self.joined(resumed.cursor, missing)
+    }
+
+    fn joined(
+        &self,
+        cursor: fanout::Cursor<Audience>,
+        missing: Option<Box<MissingBefore>>,
+    ) -> Joined {
+        Joined { channel: self.clone(), cursor, missing }
     }
 
     /// Gives `client` no more events of this channel, from now on or at least very soon: what is
     /// already on its way to the socket still arrives.
     pub fn leave(&self, client: &Client) {
-        // A client whose stream has ended has left.
-        let _ = client.change(Change::Leave(self.clone()));
+        client.outbox().leave(self);
     }
 
     /// Sends an event to every client in the channel. Does not wait.
@@ -244,8 +245,13 @@ impl Channel {
         self.0.log.close();
     }
 
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    pub(crate) fn enter(&self) -> Member {
+        self.0.members.fetch_add(1, Ordering::Relaxed);
+        Member(self.clone())
     }
 
     pub(crate) fn stamps_ids(&self) -> bool {
@@ -307,24 +313,9 @@ impl ChannelBuilder {
     }
 }
 
-impl Member {
-    fn new(channel: &Channel, client: &Client) -> Option<Self> {
-        if !client.memberships().enter(channel.0.id) {
-            return None;
-        }
-        channel.0.members.fetch_add(1, Ordering::Relaxed);
-        Some(Self { channel: channel.clone(), client: client.clone() })
-    }
-
-    pub(crate) fn channel(&self) -> &Channel {
-        &self.channel
-    }
-}
-
 impl Drop for Member {
     fn drop(&mut self) {
-        self.channel.0.members.fetch_sub(1, Ordering::Relaxed);
-        self.client.memberships().exit(self.channel.0.id);
+        self.0.0.members.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -13,7 +13,8 @@ use http::request::Parts;
 use tokio::sync::Notify;
 
 use crate::{
-    Closed, End, Query, Sse, TrySendError, feed::Change, memberships::Memberships, outbox::Outbox,
+    Closed, End, Query, Sse, TrySendError,
+    outbox::{Ending, Outbox},
     sse::WeakSse,
 };
 
@@ -44,7 +45,6 @@ struct Shared {
     request: Parts,
     sse: Sse,
     outbox: Outbox,
-    memberships: Mutex<Memberships>,
     values: Mutex<Values>,
     end: OnceLock<End>,
     ended: Notify,
@@ -58,7 +58,6 @@ impl Client {
             request,
             sse,
             outbox: Outbox::new(queue_bytes),
-            memberships: Mutex::default(),
             values: Mutex::default(),
             end: OnceLock::new(),
             ended: Notify::new(),
@@ -104,8 +103,8 @@ impl Client {
         self.0.outbox.send_bytes(wire).await
     }
 
-    /// Ends the stream behind what has been sent and broadcast. To this the browser's `EventSource` answers with
-    /// a reconnection: tell it to stop by an event of your own.
+    /// Ends the stream behind what has been sent and broadcast. To this the browser's `EventSource`
+    /// answers with a reconnection: tell it to stop by an event of your own.
     pub fn close(&self) {
         self.end(End::Closed, &[]);
     }
@@ -175,22 +174,15 @@ impl Client {
         self.0.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn change(&self, change: Change) -> Result<(), Closed> {
-        self.0.outbox.push(change)
-    }
-
-    /// Ends the stream behind what has been sent, and behind `farewell`; a stream that is ending
-    /// ends as it was.
+    /// Ends the stream behind what has been sent and broadcast, and behind `farewell`; a stream
+    /// that is ending ends as it was.
     pub(crate) fn end(&self, end: End, farewell: &[u8]) {
-        let _ = self.0.outbox.end(end, farewell);
+        let last = self.0.sse.positions().newest();
+        let _ = self.0.outbox.end(Ending { end, last }, farewell);
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
-    }
-
-    pub(crate) fn memberships(&self) -> MutexGuard<'_, Memberships> {
-        self.0.memberships.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The body is gone, and with it the connection or this stream of it.

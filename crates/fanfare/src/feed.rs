@@ -14,11 +14,12 @@ use smallvec::SmallVec;
 
 use crate::{
     Client, End,
-    channel::{Audience, Channel, Member},
+    channel::{Audience, Channel},
 };
 
 /// The longest run that is given to the connection at a time, in bytes.
 const MAX_RUN_BYTES: usize = 64 * 1024;
+
 /// A join or a leave on its way to the body.
 #[derive(Debug)]
 pub(crate) enum Change {
@@ -28,7 +29,7 @@ pub(crate) enum Change {
 
 /// A channel as one client reads it.
 pub(crate) struct Joined {
-    pub(crate) member: Member,
+    pub(crate) channel: Channel,
     pub(crate) cursor: Cursor<Audience>,
     /// What is missing before its first event, to be told to the client.
     pub(crate) missing: Option<Box<MissingBefore>>,
@@ -75,13 +76,11 @@ impl Feed {
     pub(crate) fn change(&mut self, change: Change) {
         match change {
             Change::Join(new) => {
-                if !self.joined.iter().any(|joined| joined.channel().is_same(new.channel())) {
-                    self.joined.push(new);
-                    self.is_over = false;
-                }
+                self.joined.push(new);
+                self.is_over = false;
             }
             Change::Leave(channel) => {
-                self.joined.retain(|joined| !joined.channel().is_same(&channel));
+                self.joined.retain(|joined| joined.channel.id() != channel.id());
             }
         }
     }
@@ -99,8 +98,8 @@ impl Feed {
     /// channel.
     ///
     /// `newest` must have been loaded before it was looked whether the client has joined other
-    /// channels: then every event up to it is found in a channel that is known here, and what is
-    /// read is in order.
+    /// channels: then every event up to it is found in a channel that is known here, a channel that
+    /// is joined later from its newest event on starts behind it, and what is read is in order.
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -153,11 +152,11 @@ impl Feed {
         match read {
             Ok(Some(run)) => {
                 let is_meant = run.audience.is_none_or(|audience| audience(client));
-                self.knows_place |= is_meant && self.joined[index].channel().stamps_ids();
+                self.knows_place |= is_meant && self.joined[index].channel.stamps_ids();
                 if is_meant { Fed::Bytes(run.bytes) } else { Fed::Again }
             }
             Ok(None) => {
-                self.joined.remove(index);
+                client.outbox().end_membership(&self.joined.remove(index).channel);
                 self.is_over = self.joined.is_empty();
                 Fed::Again
             }
@@ -178,7 +177,7 @@ impl Feed {
         until: Position,
     ) -> Bytes {
         let resumed_after = match &self.joined[..] {
-            [only] if only.channel().stamps_ids() => Some(self.epoch.id(until)),
+            [only] if only.channel.stamps_ids() => Some(self.epoch.id(until)),
             _ => None,
         };
         self.knows_place |= resumed_after.is_some();
@@ -188,7 +187,7 @@ impl Feed {
     /// Everything up to `newest` has been read. A client that was given no event yet could not
     /// resume from here: an id without data, which dispatches nothing, tells it the place.
     fn tell_place(&mut self, newest: Position) -> Poll<Fed> {
-        if self.knows_place || !self.joined.iter().any(|joined| joined.channel().stamps_ids()) {
+        if self.knows_place || !self.joined.iter().any(|joined| joined.channel.stamps_ids()) {
             return Poll::Pending;
         }
         self.knows_place = true;
@@ -206,9 +205,14 @@ struct Turn {
 
 type Read = Result<Option<Run<Audience>>, Lagged>;
 
-impl Joined {
-    fn channel(&self) -> &Channel {
-        self.member.channel()
+impl Change {
+    pub(crate) fn is_join(&self) -> bool {
+        matches!(self, Self::Join(_))
+    }
+
+    pub(crate) fn is_of(&self, channel: &Channel) -> bool {
+        let (Self::Join(Joined { channel: changed, .. }) | Self::Leave(changed)) = self;
+        changed.id() == channel.id()
     }
 }
 

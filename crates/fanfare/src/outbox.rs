@@ -11,11 +11,16 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use fanfare_fanout::Position;
 use fanfare_wire::Event;
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 
-use crate::feed::Change;
+use crate::{
+    Channel, JoinError,
+    feed::{Change, Joined},
+    memberships::Memberships,
+};
 
 /// The client's stream or the channel has ended, or is about to: nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -60,16 +65,24 @@ pub(crate) struct Outbox {
 struct State {
     bytes: BytesMut,
     taken_permits: usize,
-    changes: Vec<Change>,
-    ending: Option<End>,
+    memberships: Memberships,
+    ending: Option<Ending>,
     waker: Option<Waker>,
+}
+
+/// Nothing more is sent to the client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending {
+    pub(crate) end: End,
+    /// Of its channels it gets what is not newer than this.
+    pub(crate) last: Position,
 }
 
 /// What the body finds.
 pub(crate) struct Taken {
     pub(crate) bytes: Bytes,
     pub(crate) changes: Vec<Change>,
-    pub(crate) is_ending: bool,
+    pub(crate) ending: Option<Ending>,
 }
 
 impl Outbox {
@@ -127,16 +140,37 @@ impl Outbox {
         Ok(())
     }
 
-    /// Has the body join or leave a channel.
-    pub(crate) fn push(&self, change: Change) -> Result<(), Closed> {
-        self.change(|state| state.changes.push(change))
+    /// Whether the client is in the channel, or was.
+    pub(crate) fn knows(&self, channel: &Channel) -> bool {
+        self.lock().memberships.knows(channel)
     }
 
-    /// Has the body end the stream behind what has been sent, and behind `farewell`.
-    pub(crate) fn end(&self, end: End, farewell: &[u8]) -> Result<(), Closed> {
+    /// Has the body read a channel, unless it does. `join` is called under the lock, so that the
+    /// body, when it finds no change, knows that who joins later starts later.
+    pub(crate) fn join(
+        &self,
+        channel: &Channel,
+        join: impl FnOnce() -> Joined,
+    ) -> Result<(), JoinError> {
+        self.change(|state| state.memberships.join(channel, join))?
+    }
+
+    /// Has the body read a channel no more. A client whose stream ends has no need of it.
+    pub(crate) fn leave(&self, channel: &Channel) {
+        let _ = self.change(|state| state.memberships.leave(channel));
+    }
+
+    /// For the body: it has come to the end of a channel.
+    pub(crate) fn end_membership(&self, channel: &Channel) {
+        let member = self.lock().memberships.end(channel);
+        drop(member);
+    }
+
+    /// Has the body end the stream behind what has been sent and broadcast, and behind `farewell`.
+    pub(crate) fn end(&self, ending: Ending, farewell: &[u8]) -> Result<(), Closed> {
         self.change(|state| {
             state.bytes.extend_from_slice(farewell);
-            state.ending = Some(end);
+            state.ending = Some(ending);
         })?;
         self.room.close();
         Ok(())
@@ -146,19 +180,19 @@ impl Outbox {
         self.lock().ending.is_some()
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) -> Result<(), Closed> {
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, Closed> {
         let mut state = self.lock();
         if state.ending.is_some() {
             return Err(Closed);
         }
-        change(&mut state);
+        let outcome = change(&mut state);
         self.has_news.store(true, Ordering::Release);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        Ok(outcome)
     }
 
     /// For the body: whether there is anything to take. When there comes to be, the waker of the
@@ -177,26 +211,26 @@ impl Outbox {
         }
         // An idle client keeps no buffer.
         let bytes = mem::take(&mut state.bytes).freeze();
-        let changes = mem::take(&mut state.changes);
+        let changes = state.memberships.take_changes();
         let permits = mem::take(&mut state.taken_permits);
-        let is_ending = state.ending.is_some();
+        let ending = state.ending;
         drop(state);
         if permits > 0 {
             self.room.add_permits(permits);
         }
-        Taken { bytes, changes, is_ending }
+        Taken { bytes, changes, ending }
     }
 
     /// For the body that is no longer there: nothing can be sent from now on. Tells why it ended.
     pub(crate) fn abandon(&self) -> End {
         let mut state = self.lock();
-        let end = *state.ending.get_or_insert(End::Peer);
-        let left = mem::take(&mut *state);
-        state.ending = Some(end);
+        let last = Position::START;
+        let ending = *state.ending.get_or_insert(Ending { end: End::Peer, last });
+        let left = mem::replace(&mut *state, State { ending: Some(ending), ..State::default() });
         drop(state);
         drop(left);
         self.room.close();
-        end
+        ending.end
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,12 @@
-use std::{collections::VecDeque, pin::pin, thread};
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
 
 use axum::body::Body;
-use fanfare::{Channel, Client, Connections, Event, EventId, JoinError, Sse, Start, TrySendError};
+use fanfare::{Channel, Client, Connections, EventId, JoinError, Sse, Start, TrySendError};
 use fanfare_wire::{Decoder, Item};
 use fastrand::Rng;
 use futures_util::StreamExt;
@@ -10,13 +15,13 @@ use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tower::Service;
 
-use crate::support::{Local, data_in, events_in, okay, within};
+use crate::support::{Local, Step, data_in, events_in, okay, within};
 
 const CLIENTS: usize = 3;
 const CHANNELS: usize = 3;
 
 #[derive(Debug, Clone)]
-enum Step {
+enum Deed {
     Send { client: usize, length: usize },
     Broadcast { channel: usize },
     BroadcastToOne { channel: usize, client: usize },
@@ -27,19 +32,19 @@ enum Step {
     Vanish { client: usize },
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+fn any_deed() -> impl Strategy<Value = Deed> {
     let (client, channel) = (0..CLIENTS, 0..CHANNELS);
     prop_oneof![
-        3 => (client.clone(), 0..40_usize).prop_map(|(client, length)| Step::Send { client, length }),
-        4 => channel.clone().prop_map(|channel| Step::Broadcast { channel }),
+        3 => (client.clone(), 0..40_usize).prop_map(|(client, length)| Deed::Send { client, length }),
+        4 => channel.clone().prop_map(|channel| Deed::Broadcast { channel }),
         1 => (channel.clone(), client.clone())
-            .prop_map(|(channel, client)| Step::BroadcastToOne { channel, client }),
+            .prop_map(|(channel, client)| Deed::BroadcastToOne { channel, client }),
         3 => (client.clone(), channel.clone())
-            .prop_map(|(client, channel)| Step::Join { client, channel }),
-        1 => (client.clone(), channel).prop_map(|(client, channel)| Step::Leave { client, channel }),
-        3 => client.clone().prop_map(|client| Step::Read { client }),
-        1 => client.clone().prop_map(|client| Step::Close { client }),
-        1 => client.prop_map(|client| Step::Vanish { client }),
+            .prop_map(|(client, channel)| Deed::Join { client, channel }),
+        1 => (client.clone(), channel).prop_map(|(client, channel)| Deed::Leave { client, channel }),
+        3 => client.clone().prop_map(|client| Deed::Read { client }),
+        1 => client.clone().prop_map(|client| Deed::Close { client }),
+        1 => client.prop_map(|client| Deed::Vanish { client }),
     ]
 }
 
@@ -111,25 +116,25 @@ impl World {
         format!("{kind} {} {}", self.number, "x".repeat(length))
     }
 
-    fn take(&mut self, step: &Step) {
-        match *step {
-            Step::Send { client, length } => self.send(client, length),
-            Step::Broadcast { channel } => self.broadcast(channel, None),
-            Step::BroadcastToOne { channel, client } => self.broadcast(channel, Some(client)),
-            Step::Join { client, channel } => self.join(client, channel),
-            Step::Leave { client, channel } => {
+    fn take(&mut self, deed: &Deed) {
+        match *deed {
+            Deed::Send { client, length } => self.send(client, length),
+            Deed::Broadcast { channel } => self.broadcast(channel, None),
+            Deed::BroadcastToOne { channel, client } => self.broadcast(channel, Some(client)),
+            Deed::Join { client, channel } => self.join(client, channel),
+            Deed::Leave { client, channel } => {
                 // What is on its way may still arrive otherwise.
                 self.renew_if_closed(client);
                 self.channels[channel].leave(&self.clients[client].local.client);
                 self.clients[client].inside[channel] = false;
                 self.clients[client].read();
             }
-            Step::Read { client } => self.renew_if_closed(client),
-            Step::Close { client } => {
+            Deed::Read { client } => self.renew_if_closed(client),
+            Deed::Close { client } => {
                 self.clients[client].local.client.close();
                 self.clients[client].is_closed = true;
             }
-            Step::Vanish { client } => self.renew(client),
+            Deed::Vanish { client } => self.renew(client),
         }
     }
 
@@ -195,32 +200,34 @@ proptest! {
 
     /// Each client is given exactly what was sent to it, in order, and everybody is counted right.
     #[test]
-    fn any_sequence_of_steps_gives_everybody_what_is_theirs(
-        steps in prop::collection::vec(any_step(), 1..80),
+    fn any_sequence_of_deeds_gives_everybody_what_is_theirs(
+        deeds in prop::collection::vec(any_deed(), 1..80),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _inside = runtime.enter();
         let mut world = World::new();
-        for step in &steps {
-            world.take(step);
+        for deed in &deeds {
+            world.take(deed);
         }
         world.check_counts();
     }
 }
 
-/// Polls the body, as fast as it can, until the stream ends, and checks that its ids rise.
-fn read_to_end(mut local: Local) -> Vec<Event> {
-    let (mut events, mut last) = (vec![], 0);
+/// Polls the body, as fast as it can, until the stream ends, and checks that its ids rise. Counts
+/// the events.
+fn read_to_end(mut local: Local, count: &AtomicUsize) {
+    let mut last = 0;
     loop {
-        let (bytes, has_ended) = local.read_to_wait();
+        let bytes = match local.step() {
+            Step::Bytes(bytes) => bytes,
+            Step::Waits => continue,
+            Step::Ended => return,
+        };
         for event in events_in(bytes) {
             let position = event.id().map_or(last + 1, position_in);
             assert!(position > last, "{position} behind {last}");
             last = position;
-            events.push(event);
-        }
-        if has_ended {
-            return events;
+            count.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -231,23 +238,26 @@ fn position_in(id: &EventId) -> u64 {
 
 #[test]
 fn a_channel_that_is_joined_at_any_moment_keeps_the_order() {
-    const JOINS: usize = 20_000;
-
     let sse = Sse::builder().keep_alive(None).build();
     let [first, second] = [Channel::new(&sse), Channel::new(&sse)];
     let local = Local::open(&sse);
     let client = local.client.clone();
     first.join(&client).unwrap();
+    let count = AtomicUsize::new(0);
     thread::scope(|scope| {
-        scope.spawn(|| read_to_end(local));
+        let reading = scope.spawn(|| read_to_end(local, &count));
         scope.spawn(|| {
             while !client.is_closed() {
                 second.broadcast("x").unwrap();
                 first.broadcast("x").unwrap();
             }
         });
-        for _ in 0..JOINS {
+        for _ in 0..1000 {
             second.join_from(&client, Start::Latest).unwrap();
+            let before = count.load(Ordering::SeqCst);
+            while count.load(Ordering::SeqCst) < before + 2 && !reading.is_finished() {
+                thread::yield_now();
+            }
             second.leave(&client);
         }
         client.close();
@@ -262,10 +272,13 @@ fn what_was_broadcast_before_a_close_is_given() {
         let local = Local::open(&sse);
         let client = local.client.clone();
         channel.join(&client).unwrap();
-        let reading = thread::spawn(move || read_to_end(local));
-        channel.broadcast("the last word").unwrap();
-        client.close();
-        assert_eq!(reading.join().unwrap().len(), 1);
+        let count = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| read_to_end(local, &count));
+            channel.broadcast("the last word").unwrap();
+            client.close();
+        });
+        assert_eq!(count.into_inner(), 1);
     }
 }
 
