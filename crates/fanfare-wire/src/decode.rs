@@ -26,8 +26,8 @@ pub const DEFAULT_MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A comment up to this length is looked at byte by byte: a faster search takes longer to begin.
-const SHORT_COMMENT_BYTES: usize = 16;
+/// What is searched for a line's end by words.
+const SHORT_BYTES: usize = 2 * size_of::<u64>();
 
 /// A gathered value above this size is handed over, below it is copied and the buffer used again.
 const HANDED_OVER_BYTES: usize = 4 * 1024;
@@ -315,8 +315,7 @@ impl Decoder {
         let is_idle = self.block.is_empty();
         let mut rest = &chunk[*at..];
         while rest.starts_with(b":") {
-            let beginning = &rest[..rest.len().min(SHORT_COMMENT_BYTES)];
-            match beginning.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            match find_line_end_in_short(&rest[..rest.len().min(SHORT_BYTES)]) {
                 Some(end) if is_idle && rest[end..].starts_with(b"\n\n") => rest = &rest[end + 2..],
                 Some(end) if rest[end] == b'\n' => rest = &rest[end + 1..],
                 _ => break,
@@ -683,11 +682,37 @@ fn parse_digits(digits: &[u8]) -> Option<u64> {
 }
 
 /// The index of the first CR or LF. Most often asked right behind a line, where an empty one ends
-/// the event. The vectorised search does not pay on what is shorter than its registers.
+/// the event. The vectorised search takes longer to begin than two words take to be looked at, which
+/// is what most fields other than `data` take.
 fn find_line_end(bytes: &[u8]) -> Option<usize> {
+    let search = |bytes| memchr2(b'\n', b'\r', bytes);
     match bytes.first() {
         Some(b'\n' | b'\r') => Some(0),
-        _ if bytes.len() < 16 => bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')),
-        _ => memchr2(b'\n', b'\r', bytes),
+        _ if bytes.len() <= SHORT_BYTES => find_line_end_in_short(bytes),
+        Some(b'd') => search(bytes),
+        _ => find_line_end_in_short(&bytes[..SHORT_BYTES])
+            .or_else(|| search(&bytes[SHORT_BYTES..]).map(|index| SHORT_BYTES + index)),
     }
+}
+
+/// The same in at most [`SHORT_BYTES`].
+#[inline(always)]
+fn find_line_end_in_short(bytes: &[u8]) -> Option<usize> {
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+        return bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+    };
+    let in_last = || line_end_in_word(*last).map(|index| bytes.len() - last.len() + index);
+    line_end_in_word(*first).or_else(in_last)
+}
+
+/// The index of the first CR or LF, by arithmetic on all bytes at once.
+#[inline(always)]
+fn line_end_in_word(word: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH_BITS: u64 = ONES << 7;
+    let word = u64::from_le_bytes(word);
+    // The high bit of each zero byte; above the first, of other bytes perhaps.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH_BITS;
+    let ends = zeros(word ^ (ONES * u64::from(b'\n'))) | zeros(word ^ (ONES * u64::from(b'\r')));
+    (ends != 0).then(|| ends.trailing_zeros() as usize / 8)
 }

@@ -33,7 +33,9 @@ impl Event {
         let data = self.data.as_bytes();
         let mut start = 0;
         for end in memchr_iter(b'\n', data) {
-            put_field(buffer, b"data: ", &data[start..end]);
+            // The line end of the data is that of the field.
+            buffer.put_slice(b"data: ");
+            buffer.put_slice(&data[start..=end]);
             start = end + 1;
         }
         put_field(buffer, b"data: ", &data[start..]);
