@@ -5,6 +5,8 @@
 mod answers;
 /// Back-off, jitter, bounds.
 mod delays;
+/// Inputs one after the other, and what holds whatever they are.
+mod play;
 /// Any inputs in any order.
 mod properties;
 /// Where redirects lead, and with what.
