@@ -31,7 +31,8 @@ impl Default for Bounds {
     }
 }
 
-/// What becomes of a reader that asks for a frame which is no longer kept.
+/// What becomes of a reader that asks for a frame which is no longer kept, because it was slow or
+/// resumes late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LagPolicy {
     /// It goes on with the oldest kept frame, and its subscriber is told by a `gap` event.
@@ -226,13 +227,22 @@ impl<A: ?Sized> Channel<A> {
 
     /// A reader that goes on behind the event with the id `last_event_id`: one that this channel
     /// stamped, or one that an event brought along and that is still kept.
+    ///
+    /// Where frames are missing, [`LagPolicy::Gap`] has it tell and start at the oldest kept frame;
+    /// the cursor of the other policies is one that lags.
     pub fn resume(&self, last_event_id: &str) -> Resumed<A> {
         let state = self.shared.lock();
         let place = self.shared.find(&state.window, last_event_id);
-        let oldest = (state.window.first(), state.window.trimmed());
+        let (oldest, trimmed) = (state.window.first(), state.window.trimmed());
         drop(state);
-        let (next, after) = place.unwrap_or(oldest);
-        Resumed { cursor: Cursor::new(self.shared.clone(), next), missing: place.err(), after }
+        let (next, after, missing) = match (place, self.shared.lag_policy) {
+            (Ok((next, after)), _) => (next, after, None),
+            (Err(Missing::Expired), LagPolicy::Latest | LagPolicy::Close) => {
+                (oldest - 1, trimmed, None)
+            }
+            (Err(missing), _) => (oldest, trimmed, Some(missing)),
+        };
+        Resumed { cursor: Cursor::new(self.shared.clone(), next), missing, after }
     }
 
     /// The id of the position `position`, if this channel stamps events.

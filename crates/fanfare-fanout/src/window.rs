@@ -132,6 +132,7 @@ impl<A: ?Sized> Window<A> {
         self.open.reserve(length);
         event.encode(&mut self.open.tail);
         if let Some(id) = own_id {
+            let id = id.to_compact();
             self.named.insert(id.clone(), self.next());
             self.open.frames.named.push(id);
         }

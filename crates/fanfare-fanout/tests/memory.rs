@@ -8,8 +8,9 @@ use std::{
     task::{Context, Waker},
 };
 
+use bytes::Bytes;
 use fanfare_fanout::{Bounds, Channel, Cursor, Epoch, Options, Position, Start};
-use fanfare_wire::{Event, EventId};
+use fanfare_wire::{Decoder, Event, EventId, Item};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -71,6 +72,24 @@ fn a_reader_that_keeps_a_run_holds_its_segment_at_most() {
     });
 
     assert!(allocated < ALLOWED_BYTES + BOUNDS.bytes / 4, "{allocated} bytes");
+}
+
+#[test]
+fn ids_that_a_decoder_gave_hold_no_chunks() {
+    const CHUNK_BYTES: usize = 64 * 1024;
+
+    let allocated = peak_bytes(|| {
+        let channel = channel();
+        for number in 0..1000 {
+            let padding = "x".repeat(CHUNK_BYTES);
+            let mut chunk = Bytes::from(format!("id: {number}\ndata: a\n\n:{padding}\n"));
+            let item = Decoder::new().decode(&mut chunk).unwrap();
+            let Some(Item::Event(event)) = item else { panic!("no event: {item:?}") };
+            channel.append(event).unwrap();
+        }
+    });
+
+    assert!(allocated < 2 * ALLOWED_BYTES + 3 * CHUNK_BYTES, "{allocated} bytes");
 }
 
 #[test]

@@ -56,8 +56,8 @@ pub struct EventTooLarge {
 /// Reads an event stream, whose bytes may arrive in chunks of any size.
 ///
 /// Follows the standard's [interpretation of an event stream] to the letter; how the bytes are
-/// cut changes nothing. An event whose data is one line inside one chunk is not copied: its data
-/// is a view of the chunk, and keeps the chunk's memory while it lives.
+/// cut changes nothing. What is one line inside one chunk is not copied: the data, name and id of an
+/// event are views of the chunk then, and keep the chunk's memory while they live.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -200,9 +200,10 @@ impl Decoder {
     /// The same decoder with another limit for the size of one event, in bytes
     /// ([`DEFAULT_MAX_EVENT_BYTES`] otherwise).
     ///
-    /// What counts is what must be held at a time: the values of the current block's `data` (with
-    /// one byte for each line's end), `event` and `id`, and the line being read with its field
-    /// name. Lines that mean nothing are never held and may be of any length.
+    /// What counts is what must be held at a time, in bytes of the wire: the values of the current
+    /// block's `data` (with one byte for each line's end), `event` and `id`, and the line being read
+    /// with its field name. Bytes that are no UTF-8 become three bytes each at the most. Lines that
+    /// mean nothing are never held and may be of any length.
     pub fn with_max_event_bytes(self, max_event_bytes: usize) -> Self {
         Self { max_event_bytes, ..self }
     }

@@ -12,7 +12,8 @@ use crate::{EventId, EventName};
 ///
 /// Line ends in the data are LF: the format cannot tell CR and CRLF from it, so both are turned
 /// into LF when the event is built. With that, decoding what an event encodes to gives an equal
-/// event. Text of a `String` or `&'static str` is held without a copy, and a clone shares it.
+/// event. Text of a `String` is held without a copy, as is that of [`ByteString::from_static`]; a
+/// clone shares it.
 ///
 /// ```
 /// use std::time::Duration;

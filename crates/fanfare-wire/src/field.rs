@@ -140,6 +140,18 @@ impl EventId {
         Self(ByteString::from_static(id))
     }
 
+    /// The same id in memory of its own. An id that a decoder gave is a view of its chunk, and keeps
+    /// all of it: whoever keeps ids for long keeps this.
+    ///
+    /// ```
+    /// # use fanfare_wire::EventId;
+    /// let id = EventId::from_static("42");
+    /// assert_eq!(id.to_compact(), id);
+    /// ```
+    pub fn to_compact(&self) -> Self {
+        Self(self.as_str().into())
+    }
+
     /// Takes what a decoder has read: one line's value, known to hold no NUL.
     pub(crate) fn from_line(id: ByteString) -> Self {
         debug_assert!(check_id(&id).is_ok());

@@ -28,6 +28,10 @@ impl Sse {
     /// Layers around it see the event stream's response: CORS, for instance, belongs there. Layers
     /// inside the service see the other requests only. A layer that compresses has to flush after
     /// each event, or leave `text/event-stream` alone, as tower-http's does.
+    ///
+    /// A layer of an axum `Router` is around the routes and the fallback that the router has by then:
+    /// add it last, behind `fallback`, and not to a router that is nested or merged into another.
+    /// Attaching to the finished router has no such conditions.
     pub fn attach<S>(&self, service: S) -> Attached<S> {
         Attached { service, sse: self.clone() }
     }

@@ -8,18 +8,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fanfare_fanout::Position;
 use http_body::{Frame, SizeHint};
 
 use crate::{
     Client,
-    feed::{Fed, Feed},
-    keep_alive::KeepAlive,
+    feed::{Fed, Feed, MAX_RUN_BYTES},
+    keep_alive::{KEEP_ALIVE, KeepAlive},
     sse::Slot,
 };
-
-const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
 /// Any error, as hyper and axum take it.
 #[cfg(feature = "axum")]
@@ -34,6 +32,11 @@ pub(crate) trait Source {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>>;
+
+    /// What is sent after a long silence: it means nothing to a program.
+    fn keep_alive(self: Pin<&mut Self>) -> Bytes {
+        KEEP_ALIVE
+    }
 }
 
 pin_project_lite::pin_project! {
@@ -67,11 +70,12 @@ impl<S: Source> Framed<S> {
         if !this.opening.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(mem::take(this.opening)))));
         }
-        if let Poll::Ready(bytes) = this.source.poll_bytes(context) {
+        if let Poll::Ready(bytes) = this.source.as_mut().poll_bytes(context) {
             this.keep_alive.touch();
             return Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data)));
         }
-        this.keep_alive.as_mut().poll(context).map(|()| Some(Ok(Frame::data(KEEP_ALIVE))))
+        ready!(this.keep_alive.as_mut().poll(context));
+        Poll::Ready(Some(Ok(Frame::data(this.source.keep_alive()))))
     }
 }
 
@@ -206,6 +210,35 @@ impl Outlet {
         (!is_empty).then(|| mem::take(&mut self.sent))
     }
 
+    /// The next bytes that lie in one piece; `None` at the end of the stream.
+    fn poll_run(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        for _ in 0..MAX_IN_VAIN {
+            match ready!(self.poll_once(context)) {
+                Some(Fed::Bytes(bytes)) => return Poll::Ready(Some(bytes)),
+                Some(_) => {}
+                None => return Poll::Ready(None),
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Makes one piece of many small ones, as the events of several channels are.
+    fn gather(&mut self, first: Bytes, context: &mut Context<'_>) -> Bytes {
+        if !self.feed.takes_turns() || first.len() >= MAX_RUN_BYTES {
+            return first;
+        }
+        let Poll::Ready(Some(second)) = self.poll_run(context) else { return first };
+        let mut gathered = BytesMut::from(&first[..]);
+        gathered.extend_from_slice(&second);
+        while gathered.len() < MAX_RUN_BYTES
+            && let Poll::Ready(Some(next)) = self.poll_run(context)
+        {
+            gathered.extend_from_slice(&next);
+        }
+        gathered.freeze()
+    }
+
     /// The next bytes, unless it has to be asked `Again`; `None` at the end of the stream.
     fn poll_once(&mut self, context: &mut Context<'_>) -> Poll<Option<Fed>> {
         // Loaded first: see `Feed::poll`.
@@ -243,15 +276,12 @@ impl Source for Outlet {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
         let this = self.get_mut();
-        for _ in 0..MAX_IN_VAIN {
-            match ready!(this.poll_once(context)) {
-                Some(Fed::Bytes(bytes)) => return Poll::Ready(Some(Ok(bytes))),
-                Some(_) => {}
-                None => return Poll::Ready(None),
-            }
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
+        let first = ready!(this.poll_run(context));
+        Poll::Ready(first.map(|first| Ok(this.gather(first, context))))
+    }
+
+    fn keep_alive(self: Pin<&mut Self>) -> Bytes {
+        self.get_mut().feed.keep_alive()
     }
 }
 

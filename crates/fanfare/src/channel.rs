@@ -17,8 +17,12 @@ use thiserror::Error;
 use crate::{
     Client, Closed, MAX_CHANNELS_PER_CLIENT, Sse,
     feed::{Joined, MissingBefore},
+    memberships::Past,
     sse::WeakSse,
 };
+
+/// A longer id of a client is not told back to it, in bytes.
+const LONGEST_TOLD_ID: usize = 128;
 
 /// For whom an event is.
 pub(crate) type Audience = dyn Fn(&Client) -> bool + Send + Sync;
@@ -138,26 +142,13 @@ impl Channel {
     /// kept follows. A client without one starts where the channel's
     /// [`replay`](ChannelBuilder::replay) says. Joining twice is joining once.
     ///
-    /// Join a client to all its channels before its stream is read: before the first `await` of its
-    /// handler in [`Sse::on_connection`], or before the response of [`Sse::accept`] is returned. A
-    /// channel that is joined later cannot know what the client's last event id, which others have
-    /// moved on meanwhile, leaves out of it.
+    /// A client that resumes joins several channels at once, by [`Client::join_all`].
     ///
     /// # Errors
     ///
     /// [`JoinError`] says why not.
     pub fn join(&self, client: &Client) -> Result<(), JoinError> {
-        match client.last_event_id().filter(|id| self.resumes(client, id)) {
-            None => self.join_from(client, self.0.replay),
-            Some(id) => self.admit(client, || self.resume(&id)),
-        }
-    }
-
-    /// Whether a client that came with `id` goes on from there: not if it has been in this channel
-    /// since, nor if the id is a stamp of another channel and this one sets none.
-    fn resumes(&self, client: &Client, id: &str) -> bool {
-        let is_foreign = !self.0.stamps_ids && self.0.epoch.position(id).is_some();
-        !is_foreign && !client.outbox().knows(self)
+        client.join_all([self])
     }
 
     /// As [`join`](Self::join), from `start`, whatever last event id the client came with: for
@@ -167,14 +158,16 @@ impl Channel {
     ///
     /// [`JoinError`] says why not.
     pub fn join_from(&self, client: &Client, start: Start) -> Result<(), JoinError> {
-        self.admit(client, || self.joined(self.0.log.cursor(start), None))
+        admit(client, &[self], |channel, _| channel.joined_from(start))
     }
 
-    fn admit(&self, client: &Client, join: impl FnOnce() -> Joined) -> Result<(), JoinError> {
-        if !client.is_of(&self.0.sse) {
-            return Err(JoinError::OtherSse);
-        }
-        client.outbox().join(self, join)
+    fn joined_from(&self, start: Start) -> Joined {
+        self.joined(self.0.log.cursor(start), None)
+    }
+
+    /// Whether an id can be of this channel: not if it is a stamp, and this channel sets none.
+    fn may_know(&self, id: &str) -> bool {
+        self.0.stamps_ids || self.0.epoch.position(id).is_none()
     }
 
     fn resume(&self, id: &str) -> Joined {
@@ -184,7 +177,8 @@ impl Channel {
                 Missing::Expired => GapReason::Expired,
                 Missing::Unknown => GapReason::Unknown,
             };
-            Box::new(MissingBefore { reason, requested: id.to_owned(), until: resumed.after })
+            let requested = Some(id.to_owned()).filter(|id| id.len() <= LONGEST_TOLD_ID);
+            Box::new(MissingBefore { reason, requested, until: resumed.after })
         });
         self.joined(resumed.cursor, missing)
     }
@@ -206,7 +200,7 @@ impl Channel {
     /// Sends an event to every client in the channel. Does not wait.
     ///
     /// An id that the event brings along is sent instead of the stamp; a client can resume from it
-    /// while its event is kept.
+    /// while its event is kept, in this channel only.
     ///
     /// # Errors
     ///
@@ -216,7 +210,16 @@ impl Channel {
     }
 
     /// Sends an event to those clients for which `is_meant` says so. It is asked for each client
-    /// when the event's turn comes, also for clients that resume later.
+    /// when the event's turn comes, also for clients that resume later. In the channel's history it
+    /// takes its place for all.
+    ///
+    /// ```
+    /// use fanfare::{Channel, Sse};
+    ///
+    /// let news = Channel::new(&Sse::new());
+    /// news.broadcast_to("to members", |client| client.query().get("member").is_some())?;
+    /// # Ok::<(), fanfare::Closed>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -257,6 +260,55 @@ impl Channel {
     pub(crate) fn stamps_ids(&self) -> bool {
         self.0.stamps_ids
     }
+}
+
+impl Client {
+    /// [Joins](Channel::join) several channels at once. Either it joins all, or none.
+    ///
+    /// A client has one last event id for all its channels. It counts for all of them only when they
+    /// are joined together: between two joins, events of the first may move the id past what the
+    /// second still has to give, and a client that loses its connection then would miss that.
+    ///
+    /// ```
+    /// # fn handler(client: &fanfare::Client, sse: &fanfare::Sse) -> Result<(), fanfare::JoinError> {
+    /// use fanfare::Channel;
+    ///
+    /// let [news, prices] = [Channel::new(sse), Channel::new(sse)];
+    /// client.join_all([&news, &prices])?;
+    /// assert_eq!((news.len(), prices.len()), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// # let sse = fanfare::Sse::new();
+    /// # let request = http::Request::new(()).into_parts().0;
+    /// # let (client, _response) = sse.accept(request).unwrap();
+    /// # handler(&client, &sse).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`] says why not.
+    pub fn join_all<'a>(
+        &self,
+        channels: impl IntoIterator<Item = &'a Channel>,
+    ) -> Result<(), JoinError> {
+        let channels: Vec<&Channel> = channels.into_iter().collect();
+        let last_event_id = self.last_event_id();
+        admit(self, &channels, |channel, past| match &last_event_id {
+            Some(id) if past == Past::None && channel.may_know(id) => channel.resume(id),
+            _ => channel.joined_from(channel.0.replay),
+        })
+    }
+}
+
+fn admit(
+    client: &Client,
+    channels: &[&Channel],
+    join: impl Fn(&Channel, Past) -> Joined,
+) -> Result<(), JoinError> {
+    if channels.iter().any(|channel| !client.is_of(&channel.0.sse)) {
+        return Err(JoinError::OtherSse);
+    }
+    client.outbox().join(channels, join)
 }
 
 impl ChannelBuilder {

@@ -70,6 +70,9 @@ impl Client {
     /// soon as the connection takes it, together with what else waits. Dropping the future before
     /// it returns sends nothing.
     ///
+    /// To a client that is in channels, send events without ids: an id takes the place of the
+    /// channels' in the client, which then cannot resume them.
+    ///
     /// # Errors
     ///
     /// [`Closed`] when the stream has ended, or ends while this waits.
@@ -144,8 +147,8 @@ impl Client {
     pub fn last_event_id(&self) -> Option<Cow<'_, str>> {
         let in_header = self.0.request.headers.get("last-event-id");
         let in_header = in_header.map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let in_query = || LAST_EVENT_ID_PARAMETERS.iter().find_map(|name| self.query().get(name));
-        in_header.or_else(in_query).filter(|id| !id.is_empty())
+        let in_query = LAST_EVENT_ID_PARAMETERS.iter().filter_map(|name| self.query().get(name));
+        in_header.into_iter().chain(in_query).find(|id| !id.is_empty())
     }
 
     /// Keeps a value with the client, in the place of an earlier one of the same type.

@@ -15,10 +15,11 @@ use smallvec::SmallVec;
 use crate::{
     Client, End,
     channel::{Audience, Channel},
+    keep_alive::KEEP_ALIVE,
 };
 
 /// The longest run that is given to the connection at a time, in bytes.
-const MAX_RUN_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_RUN_BYTES: usize = 64 * 1024;
 
 /// A join or a leave on its way to the body.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ pub(crate) struct Joined {
 #[derive(Debug)]
 pub(crate) struct MissingBefore {
     pub(crate) reason: GapReason,
-    pub(crate) requested: String,
+    pub(crate) requested: Option<String>,
     pub(crate) until: Position,
 }
 
@@ -64,13 +65,25 @@ pub(crate) struct Feed {
     joined: SmallVec<[Joined; 1]>,
     /// The client has been given an id from which it can resume.
     knows_place: bool,
+    /// Events that were not meant for the client have been passed over since.
+    has_passed_over: bool,
+    /// Everything up to here has been read, and nothing since.
+    dry_at: Option<Position>,
     /// The client was in channels, and all of them have been closed.
     is_over: bool,
 }
 
 impl Feed {
     pub(crate) fn new(epoch: Epoch, positions: Positions) -> Self {
-        Self { epoch, positions, joined: SmallVec::new(), knows_place: false, is_over: false }
+        Self {
+            epoch,
+            positions,
+            joined: SmallVec::new(),
+            knows_place: false,
+            has_passed_over: false,
+            dry_at: None,
+            is_over: false,
+        }
     }
 
     pub(crate) fn change(&mut self, change: Change) {
@@ -116,6 +129,7 @@ impl Feed {
             return self.tell_place(newest);
         };
         let Some(Turn { index, until }) = turn else { return Poll::Ready(Fed::Later) };
+        self.dry_at = None;
         let read = self.joined[index].cursor.read(MAX_RUN_BYTES, until);
         Poll::Ready(self.accept(index, read, client))
     }
@@ -145,14 +159,17 @@ impl Feed {
 
     fn missing(&mut self) -> Option<Bytes> {
         let missing = self.joined.iter_mut().find_map(|joined| joined.missing.take())?;
-        Some(self.gap(missing.reason, None, Some(&missing.requested), missing.until))
+        Some(self.gap(missing.reason, None, missing.requested.as_deref(), missing.until))
     }
 
     fn accept(&mut self, index: usize, read: Read, client: &Client) -> Fed {
         match read {
             Ok(Some(run)) => {
                 let is_meant = run.audience.is_none_or(|audience| audience(client));
-                self.knows_place |= is_meant && self.joined[index].channel.stamps_ids();
+                if self.joined[index].channel.stamps_ids() {
+                    self.knows_place |= is_meant;
+                    self.has_passed_over = !is_meant;
+                }
                 if is_meant { Fed::Bytes(run.bytes) } else { Fed::Again }
             }
             Ok(None) => {
@@ -187,13 +204,35 @@ impl Feed {
     /// Everything up to `newest` has been read. A client that was given no event yet could not
     /// resume from here: an id without data, which dispatches nothing, tells it the place.
     fn tell_place(&mut self, newest: Position) -> Poll<Fed> {
+        self.dry_at = Some(newest);
         if self.knows_place || !self.joined.iter().any(|joined| joined.channel.stamps_ids()) {
             return Poll::Pending;
         }
         self.knows_place = true;
+        Poll::Ready(Fed::Bytes(self.place(newest)))
+    }
+
+    fn place(&self, position: Position) -> Bytes {
         let mut bytes = BytesMut::new();
-        encode_id(&self.epoch.id(newest), &mut bytes);
-        Poll::Ready(Fed::Bytes(bytes.freeze()))
+        encode_id(&self.epoch.id(position), &mut bytes);
+        bytes.freeze()
+    }
+
+    /// What breaks a silence. A client for which nothing was meant meanwhile is told the place, so
+    /// that it does not resume from where others' events have long been dropped.
+    pub(crate) fn keep_alive(&mut self) -> Bytes {
+        match self.dry_at.filter(|_| self.has_passed_over) {
+            Some(position) => {
+                self.has_passed_over = false;
+                self.place(position)
+            }
+            None => KEEP_ALIVE,
+        }
+    }
+
+    /// Whether runs are cut to keep the order of several channels.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.joined.len() > 1
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+/// An empty comment.
+pub(crate) const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
 /// No silence at all would mean comments as fast as the peer reads.
 const SHORTEST_SILENCE: Duration = Duration::from_millis(1);

@@ -68,7 +68,7 @@ pub use attach::{Attached, AttachedBody};
 pub use body::Body;
 pub use channel::{Channel, ChannelBuilder, JoinError};
 pub use client::Client;
-pub use fanfare_fanout::{LagPolicy, Position, Start};
+pub use fanfare_fanout::{GAP, LagPolicy, Position, Start};
 pub use fanfare_wire::{ByteString, Event, EventId, EventName, IdError, NameError};
 pub use gate::Rejection;
 pub use memberships::MAX_CHANNELS_PER_CLIENT;

@@ -30,40 +30,56 @@ struct Entry {
     member: Option<Member>,
 }
 
+/// Whether a client that joins a channel has been in it on this connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    None,
+    Inside,
+}
+
 impl Memberships {
     /// Whether the client is in the channel, or was.
-    pub(crate) fn knows(&self, channel: &Channel) -> bool {
+    fn knows(&self, channel: &Channel) -> bool {
         self.entries.iter().any(|entry| entry.channel == channel.id())
     }
 
-    /// Has the body read what `join` gives, unless the client is in the channel.
+    /// Has the body read what `join` gives of each channel, unless the client is in it. Joins all
+    /// or, when there is no room for all, none.
     pub(crate) fn join(
         &mut self,
-        channel: &Channel,
-        join: impl FnOnce() -> Joined,
+        channels: &[&Channel],
+        join: impl Fn(&Channel, Past) -> Joined,
     ) -> Result<(), JoinError> {
-        let entry = self.entry(channel.id())?;
-        if entry.member.is_none() {
-            entry.member = Some(channel.enter());
-            self.changes.push(Change::Join(join()));
+        self.make_room(channels)?;
+        for channel in channels {
+            let past = if self.knows(channel) { Past::Inside } else { Past::None };
+            let entry = self.entry(channel.id());
+            if entry.member.is_none() {
+                entry.member = Some(channel.enter());
+                self.changes.push(Change::Join(join(channel, past)));
+            }
         }
         Ok(())
     }
 
-    fn entry(&mut self, channel: u64) -> Result<&mut Entry, JoinError> {
-        let known = self.entries.iter().position(|entry| entry.channel == channel);
-        if known.is_none() && self.entries.len() >= MAX_CHANNELS_PER_CLIENT {
+    fn make_room(&mut self, channels: &[&Channel]) -> Result<(), JoinError> {
+        let new = channels.iter().filter(|channel| !self.knows(channel)).count();
+        let has_room = |entries: &[Entry]| entries.len() + new <= MAX_CHANNELS_PER_CLIENT;
+        if !has_room(&self.entries) {
             // Who comes back to one that is forgotten here may see its history again.
-            self.entries.retain(|entry| entry.member.is_some());
-            if self.entries.len() >= MAX_CHANNELS_PER_CLIENT {
-                return Err(JoinError::TooMany);
-            }
+            let is_wanted = |id| channels.iter().any(|channel| channel.id() == id);
+            self.entries.retain(|entry| entry.member.is_some() || is_wanted(entry.channel));
         }
+        if has_room(&self.entries) { Ok(()) } else { Err(JoinError::TooMany) }
+    }
+
+    fn entry(&mut self, channel: u64) -> &mut Entry {
+        let known = self.entries.iter().position(|entry| entry.channel == channel);
         let index = known.unwrap_or_else(|| {
             self.entries.push(Entry { channel, member: None });
             self.entries.len() - 1
         });
-        Ok(&mut self.entries[index])
+        &mut self.entries[index]
     }
 
     /// Returns what is over with it, to be dropped once the lock is released.

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 use crate::{
     Channel, JoinError,
     feed::{Change, Joined},
-    memberships::Memberships,
+    memberships::{Memberships, Past},
 };
 
 /// The client's stream or the channel has ended, or is about to: nothing more can be sent.
@@ -140,19 +140,14 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether the client is in the channel, or was.
-    pub(crate) fn knows(&self, channel: &Channel) -> bool {
-        self.lock().memberships.knows(channel)
-    }
-
-    /// Has the body read a channel, unless it does. `join` is called under the lock, so that the
+    /// Has the body read channels, unless it does. `join` is called under the lock, so that the
     /// body, when it finds no change, knows that who joins later starts later.
     pub(crate) fn join(
         &self,
-        channel: &Channel,
-        join: impl FnOnce() -> Joined,
+        channels: &[&Channel],
+        join: impl Fn(&Channel, Past) -> Joined,
     ) -> Result<(), JoinError> {
-        self.change(|state| state.memberships.join(channel, join))?
+        self.change(|state| state.memberships.join(channels, join))?
     }
 
     /// Has the body read a channel no more. A client whose stream ends has no need of it.
@@ -205,16 +200,15 @@ impl Outbox {
     pub(crate) fn take(&self, context: &Context<'_>) -> Taken {
         let mut state = self.lock();
         self.has_news.store(false, Ordering::Relaxed);
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
-        }
+        let replaced = state.waker.replace(context.waker().clone());
         // An idle client keeps no buffer.
         let bytes = mem::take(&mut state.bytes).freeze();
         let changes = state.memberships.take_changes();
         let permits = mem::take(&mut state.taken_permits);
         let ending = state.ending;
         drop(state);
+        // It may be the last owner of a task.
+        drop(replaced);
         if permits > 0 {
             self.room.add_permits(permits);
         }

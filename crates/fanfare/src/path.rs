@@ -5,8 +5,12 @@
 pub(crate) struct PathPattern(Box<str>);
 
 impl PathPattern {
+    /// Begins with one slash, or a star, whatever `pattern` begins with, and leaves out a query.
     pub(crate) fn new(pattern: &str) -> Self {
-        Self(pattern.into())
+        let path = pattern.split(['?', '#']).next().unwrap_or_default();
+        let rest = path.trim_start_matches('/');
+        let slash = if path.starts_with('*') { "" } else { "/" };
+        Self([slash, rest].concat().into())
     }
 
     /// Whether a request's path matches. Leading slashes count as one.
@@ -55,6 +59,15 @@ mod tests {
         assert!(!matches("/sse", "/ss"));
         assert!(!matches("/sse", "/SSE"));
         assert!(!matches("/a.b", "/axb"), "a dot is a dot");
+    }
+
+    #[test]
+    fn a_pattern_is_a_path_however_it_is_written() {
+        for pattern in ["sse", "//sse", "/sse?x=1", "/sse#a"] {
+            assert!(matches(pattern, "/sse"), "{pattern}");
+        }
+        assert!(matches("", "/"));
+        assert!(matches("*/sse", "/a/sse"));
     }
 
     #[test]

@@ -24,9 +24,10 @@ pub(crate) fn event_stream<B>(body: B) -> Response<B> {
 /// Whether the connection goes on behind the answer, as far as the request says. In HTTP/2 the
 /// header that says so is an error.
 pub(crate) fn keeps_connection(request: &Parts) -> bool {
-    let is_close = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+    let options = request.headers.get_all(header::CONNECTION).iter();
+    let mut options = options.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
     request.version == Version::HTTP_11
-        && !request.headers.get_all(header::CONNECTION).iter().any(is_close)
+        && !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// Asks proxies to keep the connection.

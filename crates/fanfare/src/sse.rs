@@ -6,7 +6,7 @@ use std::{
     ops::RangeInclusive,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,7 +19,7 @@ use futures_util::future::select;
 use http::{Method, Response, request::Parts};
 use slab::Slab;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc},
     time::{Instant, sleep},
 };
 
@@ -65,7 +65,8 @@ struct Shared {
     listeners: Mutex<Vec<Listener>>,
     clients: Mutex<Slab<Client>>,
     /// When the shutdown began.
-    closing: watch::Sender<Option<Instant>>,
+    closing: OnceLock<Instant>,
+    begun: Notify,
 }
 
 /// A handler's work for one client.
@@ -121,7 +122,8 @@ impl Sse {
 
     /// Has `handler` called for each new client of the server that this is attached to.
     ///
-    /// What the future does before it first waits is done before the stream is read. From there on
+    /// What the future does before it first waits is done before the stream is read, such as
+    /// joining channels (those of a client that resumes at once, by [`Client::join_all`]). From there on
     /// it runs on a task of its own, which is not stopped when the client leaves: sends fail with
     /// [`Closed`](crate::Closed) from then on. What it returns is ignored. The stream stays open
     /// when it is done. Several handlers each get every client.
@@ -141,7 +143,9 @@ impl Sse {
     /// The new clients of the server that this is attached to, as a stream.
     ///
     /// 1,024 wait in it at most; when it is full, requests for event streams wait until it is
-    /// read. Dropping it gives it up. It does not end by itself.
+    /// read. Dropping it gives it up. It does not end by itself. The stream of a client may be read
+    /// before the client is taken from here: have it join its channels at once, by
+    /// [`Client::join_all`].
     pub fn connections(&self) -> Connections {
         let (sender, receiver) = mpsc::channel(CONNECTIONS_QUEUE);
         self.listeners().push(Listener::Queue(sender));
@@ -244,7 +248,7 @@ impl Sse {
         }
         let key = registry.insert(client.clone());
         // Inside the lock, so that `begin_shutdown` or this sees the other.
-        let is_closing = self.0.closing.borrow().is_some();
+        let is_closing = self.has_begun_shutdown();
         drop(registry);
         if is_closing {
             self.bid_farewell(client);
@@ -270,16 +274,12 @@ impl Sse {
     /// not wait for it. The grace period begins.
     pub fn begin_shutdown(&self) {
         let registry = self.registry();
-        let begins = self.0.closing.send_if_modified(|begun| {
-            let begins = begun.is_none();
-            begun.get_or_insert_with(Instant::now);
-            begins
-        });
-        if !begins {
+        if self.0.closing.set(Instant::now()).is_err() {
             return;
         }
         let clients: Vec<Client> = registry.iter().map(|(_, client)| client.clone()).collect();
         drop(registry);
+        self.0.begun.notify_waiters();
         for client in &clients {
             self.bid_farewell(client);
         }
@@ -300,10 +300,10 @@ impl Sse {
     /// }
     /// # }
     /// ```
-    pub fn shutdown_on(
-        &self,
-        signal: impl Future<Output: Send> + Send + 'static,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    pub fn shutdown_on<F>(&self, signal: F) -> impl Future<Output = ()> + Send + use<F>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
         let sse = self.clone();
         async move {
             signal.await;
@@ -312,26 +312,29 @@ impl Sse {
     }
 
     /// Waits until the shutdown begins. To end work that is not a client's stream.
-    pub fn shutdown_begun(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn shutdown_begun(&self) -> impl Future<Output = ()> + Send + use<> {
         let begun = self.when_shutdown_begun();
         async move {
             begun.await;
         }
     }
 
-    fn when_shutdown_begun(&self) -> impl Future<Output = Instant> + Send + 'static {
+    fn when_shutdown_begun(&self) -> impl Future<Output = Instant> + Send + use<> {
         let sse = self.clone();
         async move {
-            let mut closing = sse.0.closing.subscribe();
-            // The sender lives in `sse`, so waiting does not fail.
-            let begun = closing.wait_for(Option::is_some).await.map_or(None, |begun| *begun);
-            begun.unwrap_or_else(Instant::now)
+            loop {
+                let begun = sse.0.begun.notified();
+                if let Some(instant) = sse.0.closing.get() {
+                    return *instant;
+                }
+                begun.await;
+            }
         }
     }
 
     /// Waits until the grace period after the beginning of a shutdown is over. A peer that does not
     /// read keeps its connection busy longer than that: give up the server then.
-    pub fn grace_over(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn grace_over(&self) -> impl Future<Output = ()> + Send + use<> {
         let begun = self.when_shutdown_begun();
         let grace = self.0.settings.grace;
         async move {
@@ -340,10 +343,19 @@ impl Sse {
         }
     }
 
-    fn bid_farewell(&self, client: &Client) {
+    pub(crate) fn has_begun_shutdown(&self) -> bool {
+        self.0.closing.get().is_some()
+    }
+
+    /// The last words to a stream.
+    pub(crate) fn farewell(&self) -> Bytes {
         let mut farewell = BytesMut::new();
         encode_retry(pick(&self.0.settings.farewell_retry), &mut farewell);
-        client.end(End::Shutdown, &farewell);
+        farewell.freeze()
+    }
+
+    fn bid_farewell(&self, client: &Client) {
+        client.end(End::Shutdown, &self.farewell());
     }
 }
 
@@ -444,8 +456,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The path of the event stream (`/sse` if not set). `*` stands for any text; leading slashes
-    /// of a request's path count as one, its query does not matter.
+    /// The path of the event stream (`/sse` if not set), percent-encoded as in a request. `*` stands
+    /// for any text; leading slashes count as one, a query does not matter.
     pub fn path(mut self, path: &str) -> Self {
         self.settings.path = PathPattern::new(path);
         self
@@ -530,7 +542,8 @@ impl Builder {
             positions: Positions::new(),
             listeners: Mutex::default(),
             clients: Mutex::default(),
-            closing: watch::Sender::new(None),
+            closing: OnceLock::new(),
+            begun: Notify::new(),
         }))
     }
 }

@@ -4,14 +4,18 @@ use std::{
     convert::Infallible,
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use fanfare_wire::{Decoder, Event, EventId, EventTooLarge, Item, encode_id, encode_retry};
 use futures_core::Stream;
-use futures_util::{StreamExt, future::select, pin_mut};
+use futures_util::{
+    StreamExt,
+    future::{ready, select},
+    pin_mut, stream,
+};
 use http::Response;
 use http_body::Frame;
 use thiserror::Error;
@@ -28,8 +32,8 @@ impl Sse {
     /// A response whose event stream is `events`, with a keep-alive comment every 15 s of silence.
     ///
     /// The response ends with the stream, upon which an `EventSource` asks again. Dropping the
-    /// response drops the stream. It does not end with the shutdown of an `Sse`: for that, end the
-    /// stream when [`shutdown_begun`](Self::shutdown_begun) says so.
+    /// response drops the stream. It belongs to no `Sse` and ends with the shutdown of none; for one
+    /// that does there is [`respond`](Self::respond).
     ///
     /// ```
     /// use axum::{Router, response::IntoResponse, routing::get};
@@ -44,7 +48,7 @@ impl Sse {
     /// ```
     pub fn stream<S>(
         events: S,
-    ) -> Response<StreamBody<impl Stream<Item = Result<Event, Infallible>>>>
+    ) -> Response<StreamBody<impl Stream<Item = Result<Bytes, Infallible>>>>
     where
         S: Stream,
         S::Item: Into<Event>,
@@ -56,22 +60,81 @@ impl Sse {
     /// client sees that the stream did not end as it should.
     pub fn try_stream<S, T, E>(
         events: S,
-    ) -> Response<StreamBody<impl Stream<Item = Result<Event, E>>>>
+    ) -> Response<StreamBody<impl Stream<Item = Result<Bytes, E>>>>
     where
         S: Stream<Item = Result<T, E>>,
         T: Into<Event>,
     {
-        let events = events.map(|event| event.map(Into::into)).fuse();
-        let body = Framed::new(Events { events }, response::OK, Some(DEFAULT_KEEP_ALIVE));
-        response::event_stream(StreamBody { body })
+        open(encoded(events))
     }
+
+    /// As [`stream`](Self::stream), ending with the shutdown of this `Sse`: with a `retry` like
+    /// that of its clients, so that `with_graceful_shutdown` returns.
+    ///
+    /// ```
+    /// use axum::{Router, extract::State, response::IntoResponse, routing::get};
+    /// use fanfare::Sse;
+    /// use futures_util::{StreamExt, stream};
+    ///
+    /// async fn ticks(State(sse): State<Sse>) -> impl IntoResponse {
+    ///     sse.respond(stream::repeat("tick").then(async |tick| {
+    ///         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    ///         tick
+    ///     }))
+    /// }
+    ///
+    /// let app: Router = Router::new().route("/ticks", get(ticks)).with_state(Sse::new());
+    /// ```
+    pub fn respond<S>(
+        &self,
+        events: S,
+    ) -> Response<StreamBody<impl Stream<Item = Result<Bytes, Infallible>> + use<S>>>
+    where
+        S: Stream,
+        S::Item: Into<Event>,
+    {
+        self.try_respond(events.map(Ok))
+    }
+
+    /// As [`respond`](Self::respond) for a stream that may fail, which breaks the connection off.
+    pub fn try_respond<S, T, E>(
+        &self,
+        events: S,
+    ) -> Response<StreamBody<impl Stream<Item = Result<Bytes, E>> + use<S, T, E>>>
+    where
+        S: Stream<Item = Result<T, E>>,
+        T: Into<Event>,
+    {
+        let sse = self.clone();
+        let farewell =
+            stream::once(async move { sse.has_begun_shutdown().then(|| sse.farewell()) });
+        let until_shutdown = encoded(events).take_until(Box::pin(self.shutdown_begun()));
+        open(until_shutdown.chain(farewell.filter_map(ready).map(Ok)))
+    }
+}
+
+fn encoded<S, T, E>(events: S) -> impl Stream<Item = Result<Bytes, E>>
+where
+    S: Stream<Item = Result<T, E>>,
+    T: Into<Event>,
+{
+    events.map(|event| event.map(|event| event.into().to_bytes()))
+}
+
+fn open<S, E>(chunks: S) -> Response<StreamBody<impl Stream<Item = Result<Bytes, E>>>>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+{
+    let chunks = Chunks { chunks: chunks.fuse() };
+    let body = Framed::new(chunks, response::OK, Some(DEFAULT_KEEP_ALIVE));
+    response::event_stream(StreamBody { body })
 }
 
 pin_project_lite::pin_project! {
     /// The body that carries a stream of events.
     pub struct StreamBody<S> {
         #[pin]
-        body: Framed<Events<S>>,
+        body: Framed<Chunks<S>>,
     }
 }
 
@@ -93,7 +156,7 @@ impl<S> StreamBody<S> {
 
 impl<S, E> http_body::Body for StreamBody<S>
 where
-    S: Stream<Item = Result<Event, E>>,
+    S: Stream<Item = Result<Bytes, E>>,
 {
     type Data = Bytes;
     type Error = E;
@@ -113,15 +176,16 @@ impl<S> fmt::Debug for StreamBody<S> {
 }
 
 pin_project_lite::pin_project! {
-    struct Events<S> {
+    /// Encoded events.
+    struct Chunks<S> {
         #[pin]
-        events: S,
+        chunks: S,
     }
 }
 
-impl<S, E> Source for Events<S>
+impl<S, E> Source for Chunks<S>
 where
-    S: Stream<Item = Result<Event, E>>,
+    S: Stream<Item = Result<Bytes, E>>,
 {
     type Error = E;
 
@@ -129,8 +193,7 @@ where
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, E>>> {
-        let event = ready!(self.project().events.poll_next(context));
-        Poll::Ready(event.map(|event| event.map(|event| event.to_bytes())))
+        self.project().chunks.poll_next(context)
     }
 }
 

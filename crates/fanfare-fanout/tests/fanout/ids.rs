@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use fanfare_fanout::{
-    Bounds, Channel, Epoch, Missing, Options, Position, Positions, Resumed, Start,
+    Bounds, Channel, Epoch, LagPolicy, Missing, Options, Position, Positions, Resumed, Start,
 };
 use fanfare_wire::{Event, EventId};
 
@@ -65,6 +65,25 @@ fn an_expired_id_goes_on_with_the_oldest_kept_frame() {
     let Resumed { mut cursor, missing, .. } = resume_at(&channel, 7);
     assert_eq!(missing, None, "the event itself is gone, but none behind it");
     assert_eq!(read_texts(&mut cursor), ["8", "9", "10"]);
+}
+
+#[test]
+fn an_expired_id_is_a_lag_where_the_policy_tells_nobody() {
+    for policy in [LagPolicy::Latest, LagPolicy::Close] {
+        let bounds = Bounds { frames: 3, ..Bounds::default() };
+        let epoch = Some(Epoch::from_seed(1));
+        let channel =
+            Channel::<()>::new(Options { bounds, lag_policy: policy, epoch, ..Options::default() });
+        append_numbers(&channel, 1..=10);
+
+        let Resumed { mut cursor, missing, .. } = resume_at(&channel, 2);
+        assert_eq!(missing, None);
+        let lagged = cursor.read(usize::MAX, Position::END).unwrap_err();
+        assert_eq!(lagged.policy, policy);
+        if policy == LagPolicy::Latest {
+            assert_eq!(read_texts(&mut cursor), ["10"]);
+        }
+    }
 }
 
 #[test]

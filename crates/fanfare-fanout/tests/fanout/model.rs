@@ -296,11 +296,12 @@ impl Model {
 
     fn resume(&mut self, id: &Id) {
         let found = self.find_behind(id);
+        let is_lag = found == Err(Missing::Expired) && self.lag_policy != LagPolicy::Gap;
         let resumed = self.channel.resume(&self.text(id));
-        assert_eq!(resumed.missing, found.err());
+        assert_eq!(resumed.missing, found.err().filter(|_| !is_lag));
         let newest_gone = self.frames[..self.oldest_kept].last();
         let oldest = newest_gone.map_or(Position::START, |frame| frame.position);
-        let (next, after) = found.unwrap_or((self.oldest_kept, oldest));
+        let (next, after) = found.unwrap_or((self.oldest_kept - usize::from(is_lag), oldest));
         assert_eq!(resumed.after, after);
         self.readers.push(Reader { cursor: resumed.cursor, next, ended: false });
     }

@@ -160,10 +160,12 @@ async fn a_connection_that_is_to_be_closed_is_not_promised_to_be_kept() {
     let sse = Sse::new();
     sse.on_connection(|client| async move { client.close() });
     let server = Server::of(&sse).await;
-    let mut peer = server.peer().await;
-    peer.get("/sse", "connection: close\r\n").await;
-    assert_eq!(peer.head().await.header("connection"), Some("close"));
-    assert_eq!(peer.raw_rest().await, "5\r\n:ok\n\n\r\n0\r\n\r\n");
+    for wish in ["close", "Close", "TE, close"] {
+        let mut peer = server.peer().await;
+        peer.get("/sse", &format!("connection: {wish}\r\n")).await;
+        assert_eq!(peer.head().await.header("connection"), Some("close"), "{wish}");
+        assert_eq!(peer.raw_rest().await, "5\r\n:ok\n\n\r\n0\r\n\r\n");
+    }
 }
 
 #[tokio::test]

@@ -794,3 +794,32 @@ async fn what_is_sent_to_one_and_to_all_takes_turns() {
         .collect();
     assert!(turns.windows(2).all(|two| two[0] != two[1]), "{turns:?}");
 }
+
+#[tokio::test]
+async fn joining_all_is_joining_all_or_none() {
+    let sse = Sse::new();
+    let channels: Vec<_> = (0..=MAX_CHANNELS_PER_CLIENT).map(|_| Channel::new(&sse)).collect();
+    let local = Local::open(&sse);
+    assert_eq!(local.client.join_all(&channels), Err(JoinError::TooMany));
+    assert!(channels.iter().all(Channel::is_empty));
+    local.client.join_all(&channels[1..]).unwrap();
+    assert!(channels[1..].iter().all(|channel| channel.len() == 1));
+    assert_eq!(channels[0].join(&local.client), Err(JoinError::TooMany));
+
+    let other = Channel::new(&Sse::new());
+    assert_eq!(local.client.join_all([&channels[1], &other]), Err(JoinError::OtherSse));
+}
+
+#[tokio::test]
+async fn the_events_of_several_channels_come_in_one_piece() {
+    let sse = Sse::new();
+    let channels: Vec<_> = (0..16).map(|_| Channel::new(&sse)).collect();
+    let mut local = Local::open(&sse);
+    local.client.join_all(&channels).unwrap();
+    let sent: Vec<String> = (0..1000).map(|number: usize| number.to_string()).collect();
+    for (index, data) in sent.iter().enumerate() {
+        channels[index % 16].broadcast(data.clone()).unwrap();
+    }
+    let Step::Bytes(bytes) = local.step() else { panic!("there is something") };
+    assert_eq!(data_in(bytes), sent);
+}

@@ -459,6 +459,8 @@ fn the_last_event_id_comes_from_the_query_of_polyfills() {
         assert_eq!(last_event_id(&target, None).as_deref(), Some("4 2ø"), "{parameter}");
     }
     assert_eq!(last_event_id("/sse?LASTEVENTID=1&id=2", None), None);
+    let twice = "/sse?lastEventId=&last_event_id=5";
+    assert_eq!(last_event_id(twice, Some(b"")).as_deref(), Some("5"), "empty is none");
 }
 
 #[test]

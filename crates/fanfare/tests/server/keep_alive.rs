@@ -79,7 +79,7 @@ async fn what_channels_have_breaks_the_silence_but_not_what_they_have_for_others
     let start = Instant::now();
     assert!(timeout(Duration::from_secs(10), body.frame()).await.is_err());
     channel.broadcast_to("others", |_| false).unwrap();
-    assert_eq!(frame(&mut body).await, COMMENT);
+    assert!(frame(&mut body).await.starts_with(b"id: "));
     assert_eq!(start.elapsed(), SILENCE);
 }
 
@@ -148,4 +148,27 @@ async fn streams_without_a_client_are_kept_alive_too() {
     let mut body = Box::pin(without.into_body());
     frame(&mut body).await;
     assert!(timeout(A_DAY, body.frame()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_tells_the_place_behind_events_that_were_for_others() {
+    let sse = Sse::new();
+    let channel = Channel::builder(&sse).history(5).build();
+    let (client, mut body) = opened(&sse).await;
+    channel.join(&client).unwrap();
+    channel.broadcast("for all").unwrap();
+    frame(&mut body).await;
+    for _ in 0..50 {
+        channel.broadcast_to("for nobody", |_| false).unwrap();
+        assert!(body.frame().now_or_never().is_none());
+    }
+    let place = frame(&mut body).await;
+    let place = str::from_utf8(&place).unwrap().strip_prefix("id: ").unwrap().trim_end();
+    assert!(place.ends_with("-51"), "{place}");
+    assert_eq!(frame(&mut body).await, COMMENT, "once is enough");
+
+    let mut resumed = Local::after(&sse, place);
+    channel.join(&resumed.client).unwrap();
+    channel.broadcast("next").unwrap();
+    assert_eq!(resumed.data(), ["next"], "no gap");
 }

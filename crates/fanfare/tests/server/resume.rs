@@ -100,6 +100,7 @@ fn with_channels(count: usize, joins: Joins) -> (Sse, Vec<Channel>) {
             }
             async move {
                 if joins == Joins::BesideTheStream {
+                    tokio::task::yield_now().await;
                     join_wanted(&channels, &client);
                 }
             }
@@ -109,10 +110,10 @@ fn with_channels(count: usize, joins: Joins) -> (Sse, Vec<Channel>) {
 }
 
 fn join_wanted(channels: &[Channel], client: &Client) {
-    for wanted in client.query().get("channels").unwrap().split('.') {
-        // A client that is gone already cannot join.
-        let _ = channels[wanted.parse::<usize>().unwrap()].join(client);
-    }
+    let query = client.query().get("channels").unwrap();
+    let wanted = query.split('.').map(|wanted| &channels[wanted.parse::<usize>().unwrap()]);
+    // A client that is gone already cannot join.
+    let _ = client.join_all(wanted);
 }
 
 /// Publishes from several tasks at once, and then the last event of each channel.

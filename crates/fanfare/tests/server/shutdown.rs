@@ -1,9 +1,16 @@
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    net::SocketAddr,
+    ops::RangeInclusive,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
+use axum::{Router, routing::get};
 use bytes::Bytes;
 use fanfare::{Channel, Closed, End, Sse};
 use fanfare_wire::{Decoder, Item};
-use futures_util::{FutureExt, StreamExt, future::join_all};
+use futures_util::{FutureExt, StreamExt, future::join_all, stream};
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
@@ -282,4 +289,41 @@ async fn what_was_broadcast_before_the_shutdown_is_delivered_or_resumed() {
     sse.begin_shutdown();
     // Nothing of this log will be there to resume from.
     assert_eq!(local.last_data(), ["the server goes down"]);
+}
+
+#[tokio::test]
+async fn axum_serve_returns_with_streams_that_belong_to_no_client() {
+    let sse = Sse::new();
+    let endless = sse.clone();
+    let app = Router::new().route(
+        "/endless",
+        get(async move || endless.respond(stream::iter(["first"]).chain(stream::pending()))),
+    );
+    let listener = listener().await;
+    let address = listener.local_addr().unwrap();
+    let (signal, received) = oneshot::channel::<()>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(sse.shutdown_on(received));
+    let server = tokio::spawn(server.into_future());
+    let mut peer = open(address, "/endless").await;
+    assert_eq!(peer.data().await, "first");
+    signal.send(()).unwrap();
+    let (rest, end) = peer.rest().await;
+    assert_eq!(end, Ok(()));
+    assert!(retry_in(rest).is_some());
+    within("the server's end", server).await.unwrap().unwrap();
+}
+
+#[test]
+fn who_waits_for_the_beginning_is_woken_without_a_lock_held() {
+    struct Looks(Sse);
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            assert!(self.0.is_empty());
+        }
+    }
+    let sse = Sse::new();
+    let waker = Waker::from(Arc::new(Looks(sse.clone())));
+    let mut begun = Box::pin(sse.shutdown_begun());
+    assert!(begun.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    sse.begin_shutdown();
 }
