@@ -45,6 +45,21 @@ pub enum LagPolicy {
 }
 
 /// How a [`Channel`] is set up.
+///
+/// ```
+/// use fanfare_fanout::{Bounds, Channel, Epoch, LagPolicy, Options, Position, Start};
+///
+/// let channel = Channel::<()>::new(Options {
+///     bounds: Bounds { frames: 1, ..Bounds::default() },
+///     lag_policy: LagPolicy::Latest,
+///     epoch: Some(Epoch::from_seed(1)),
+///     ..Options::default()
+/// });
+/// channel.append_all(["9.98".into(), "9.99".into()])?;
+/// let kept = channel.cursor(Start::Earliest).read(1024, Position::END)?.unwrap();
+/// assert_eq!(kept.bytes, "id: 10000000-2\ndata: 9.99\n\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// What is kept.
@@ -56,6 +71,9 @@ pub struct Options {
     /// Stamps each event that has no id of its own with `<epoch>-<position>`, so that its reader
     /// can resume; without it, events go out as they are.
     pub epoch: Option<Epoch>,
+    /// What the channel begins behind, when what is before it is somewhere else, such as in a log:
+    /// who resumes from before it is told that frames have expired. [`Position::START`] by default.
+    pub after: Position,
 }
 
 /// A log of wire-ready frames. Clones are the same channel.
@@ -65,23 +83,20 @@ pub struct Options {
 /// bounds is told ([`Lagged`](crate::Lagged)). Appending and reading are safe from many threads.
 ///
 /// `A` is the audience of events that are not for everybody; see [`append_for`](Self::append_for).
-/// Dropping all handles ends nothing: cursors keep the channel, and wait until it is
-/// [closed](Self::close).
+/// Dropping all handles ends nothing: cursors keep the channel, read what is left and then wait for
+/// ever, since nobody can [close](Self::close) it any more.
 ///
 /// ```
-/// use fanfare_fanout::{Channel, Options, Start};
-/// # let waker = std::task::Waker::noop();
-/// # let mut context = std::task::Context::from_waker(waker);
-/// # let context = &mut context;
+/// use fanfare_fanout::{Channel, Options, Position, Start};
 ///
 /// let channel = Channel::<()>::new(Options::default());
 /// let mut cursor = channel.cursor(Start::Latest);
 /// channel.append("a".into())?;
 /// channel.append("b".into())?;
 ///
-/// let run = std::pin::pin!(cursor.next(1024)).poll(context);
-/// assert!(matches!(run, std::task::Poll::Ready(Ok(Some(run))) if run.bytes == "data: a\n\ndata: b\n\n"));
-/// # Ok::<(), fanfare_fanout::Closed>(())
+/// let run = cursor.read(1024, Position::END)?.unwrap();
+/// assert_eq!(run.bytes, "data: a\n\ndata: b\n\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Channel<A: ?Sized = ()> {
     shared: Arc<Shared<A>>,
@@ -131,6 +146,8 @@ pub struct Run<A: ?Sized = ()> {
     pub bytes: Bytes,
     /// How many frames they are.
     pub frames: u64,
+    /// The position of the last of them.
+    pub last: Position,
     /// For whom they are; `None`: for everybody. Such a run is one frame.
     pub audience: Option<Arc<A>>,
 }
@@ -151,14 +168,23 @@ pub(crate) struct State<A: ?Sized> {
 impl<A: ?Sized> Channel<A> {
     /// An empty channel.
     pub fn new(options: Options) -> Self {
-        let Options { mut bounds, lag_policy, positions, epoch } = options;
+        let Options { mut bounds, lag_policy, positions, epoch, after } = options;
         bounds.frames = bounds.frames.max(1);
-        let window = Window::new(bounds);
+        let window = Window::new(bounds, after);
         let state = Mutex::new(State { window, waiters: Waiters::default(), closed: false });
         Self { shared: Arc::new(Shared { positions, epoch, lag_policy, state }) }
     }
 
     /// Appends an event, wakes whoever waits for it, and tells its position.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Position};
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// assert_eq!(channel.append("a".into())?, Position(1));
+    /// assert_eq!(channel.append("b".into())?, Position(2));
+    /// # Ok::<(), fanfare_fanout::Closed>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -170,6 +196,18 @@ impl<A: ?Sized> Channel<A> {
     /// Appends an event that is not for everybody. A reader gets it as a run of its own, with the
     /// audience beside it, and leaves it out if its subscriber is not meant.
     ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Position, Start};
+    ///
+    /// let channel = Channel::<str>::new(Options::default());
+    /// let mut cursor = channel.cursor(Start::Latest);
+    /// channel.append_for("psst".into(), "Ada".into())?;
+    ///
+    /// let run = cursor.read(1024, Position::END)?.unwrap();
+    /// assert_eq!((run.frames, run.audience.as_deref()), (1, Some("Ada")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Closed`] after [`close`](Self::close).
@@ -179,6 +217,15 @@ impl<A: ?Sized> Channel<A> {
 
     /// Appends events one behind the other and wakes each waiting reader once for all of them.
     /// Tells the position of the last, if there is any.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Position};
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// assert_eq!(channel.append_all(["a".into(), "b".into()])?, Some(Position(2)));
+    /// assert_eq!(channel.append_all([])?, None);
+    /// # Ok::<(), fanfare_fanout::Closed>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -190,7 +237,10 @@ impl<A: ?Sized> Channel<A> {
         // The caller's iterator may do anything: it runs before the lock is taken.
         let events: Vec<Event> = events.into_iter().collect();
         let mut state = self.shared.open()?;
-        let positions = events.into_iter().map(|event| self.shared.push(&mut state, event, None));
+        let positions = events.into_iter().map(|event| {
+            let position = self.shared.positions.draw();
+            self.shared.push(&mut state, position, event, None)
+        });
         let last = positions.last();
         if last.is_some() {
             release(state);
@@ -200,12 +250,53 @@ impl<A: ?Sized> Channel<A> {
 
     fn append_frame(&self, event: Event, audience: Option<Arc<A>>) -> Result<Position, Closed> {
         let mut state = self.shared.open()?;
-        let position = self.shared.push(&mut state, event, audience);
+        let position = self.shared.positions.draw();
+        self.shared.push(&mut state, position, event, audience);
         release(state);
         Ok(position)
     }
 
+    /// Appends events whose positions were given by a log, and wakes each waiting reader once for all
+    /// of them. An event that is not newer than the newest one is there already, and left out.
+    ///
+    /// The counter of [`Options::positions`] is not moved: that is for the caller to do
+    /// ([`Positions::advance`]) once all channels have been given their events up to there.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after [`close`](Self::close).
+    pub fn append_at(
+        &self,
+        events: impl IntoIterator<Item = (Position, Event)>,
+    ) -> Result<(), Closed> {
+        let events: Vec<_> = events.into_iter().collect();
+        let mut state = self.shared.open()?;
+        for (position, event) in events {
+            if position > state.window.newest() {
+                self.shared.push(&mut state, position, event, None);
+            }
+        }
+        release(state);
+        Ok(())
+    }
+
     /// Ends the channel: readers get what is left, then the end. Appending is an error from now on.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Closed, Next, Options, Position, Start};
+    /// # use std::task::{Context, Poll, Waker};
+    /// # let context = &mut Context::from_waker(Waker::noop());
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// let mut cursor = channel.cursor(Start::Latest);
+    /// channel.append("the last".into())?;
+    /// channel.close();
+    ///
+    /// assert_eq!(channel.append("too late".into()), Err(Closed));
+    /// assert_eq!(cursor.read(1024, Position::END)?.unwrap().bytes, "data: the last\n\n");
+    /// assert_eq!(cursor.poll_next(context), Poll::Ready(Next::End));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) {
         let mut state = self.shared.lock();
         state.closed = true;
@@ -213,6 +304,16 @@ impl<A: ?Sized> Channel<A> {
     }
 
     /// A reader that starts at `start`.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Position, Start};
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// channel.append_all(["a".into(), "b".into()])?;
+    /// let mut cursor = channel.cursor(Start::Last(1));
+    /// assert_eq!(cursor.read(1024, Position::END)?.unwrap().bytes, "data: b\n\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cursor(&self, start: Start) -> Cursor<A> {
         let state = self.shared.lock();
         let (oldest, next) = (state.window.first(), state.window.next());
@@ -225,11 +326,39 @@ impl<A: ?Sized> Channel<A> {
         Cursor::new(self.shared.clone(), sequence)
     }
 
-    /// A reader that goes on behind the event with the id `last_event_id`: one that this channel
-    /// stamped, or one that an event brought along and that is still kept.
+    /// A reader of what lies behind `position`, also of frames that are appended later; `None` when
+    /// some of them are no longer kept.
+    pub fn cursor_after(&self, position: Position) -> Option<Cursor<A>> {
+        let state = self.shared.lock();
+        let next = state.window.first_after(position);
+        let is_kept = position >= state.window.trimmed();
+        drop(state);
+        is_kept.then(|| Cursor::new(self.shared.clone(), next).behind(position))
+    }
+
+    /// A reader that goes on behind the event with the id `last_event_id`: a stamp of this channel
+    /// or of one that shares its epoch and positions, or an id that an event brought along and that
+    /// is still kept.
     ///
-    /// Where frames are missing, [`LagPolicy::Gap`] has it tell and start at the oldest kept frame;
-    /// the cursor of the other policies is one that lags.
+    /// Where frames have expired, [`LagPolicy::Gap`] has it tell and start at the oldest kept frame;
+    /// the cursor of the other policies is one that lags. An unknown id is told whatever the policy,
+    /// and everything that is kept follows.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Epoch, Missing, Options, Position};
+    ///
+    /// let epoch = Some(Epoch::from_seed(1));
+    /// let channel = Channel::<()>::new(Options { epoch, ..Options::default() });
+    /// channel.append_all(["a".into(), "b".into()])?;
+    ///
+    /// let mut resumed = channel.resume("10000000-1");
+    /// assert_eq!(resumed.missing, None);
+    /// let run = resumed.cursor.read(1024, Position::END)?.unwrap();
+    /// assert_eq!(run.bytes, "id: 10000000-2\ndata: b\n\n");
+    ///
+    /// assert_eq!(channel.resume("of another log").missing, Some(Missing::Unknown));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn resume(&self, last_event_id: &str) -> Resumed<A> {
         let state = self.shared.lock();
         let place = self.shared.find(&state.window, last_event_id);
@@ -238,7 +367,7 @@ impl<A: ?Sized> Channel<A> {
         let (next, after, missing) = match (place, self.shared.lag_policy) {
             (Ok((next, after)), _) => (next, after, None),
             (Err(Missing::Expired), LagPolicy::Latest | LagPolicy::Close) => {
-                (oldest - 1, trimmed, None)
+                (oldest.saturating_sub(1), trimmed, None)
             }
             (Err(missing), _) => (oldest, trimmed, Some(missing)),
         };
@@ -246,11 +375,30 @@ impl<A: ?Sized> Channel<A> {
     }
 
     /// The id of the position `position`, if this channel stamps events.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Epoch, Options};
+    ///
+    /// let epoch = Some(Epoch::from_seed(1));
+    /// let channel = Channel::<()>::new(Options { epoch, ..Options::default() });
+    /// let position = channel.append("a".into())?;
+    /// assert_eq!(channel.id(position).unwrap(), "10000000-1");
+    /// # Ok::<(), fanfare_fanout::Closed>(())
+    /// ```
     pub fn id(&self, position: Position) -> Option<fanfare_wire::EventId> {
         self.shared.epoch.map(|epoch| epoch.id(position))
     }
 
     /// The counter that this channel draws its positions from.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options};
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// let position = channel.append("a".into())?;
+    /// assert_eq!(channel.positions().newest(), position);
+    /// # Ok::<(), fanfare_fanout::Closed>(())
+    /// ```
     pub fn positions(&self) -> &Positions {
         &self.shared.positions
     }
@@ -270,8 +418,13 @@ impl<A: ?Sized> Shared<A> {
         if state.closed { Err(Closed) } else { Ok(state) }
     }
 
-    fn push(&self, state: &mut State<A>, event: Event, audience: Option<Arc<A>>) -> Position {
-        let position = self.positions.draw();
+    fn push(
+        &self,
+        state: &mut State<A>,
+        position: Position,
+        event: Event,
+        audience: Option<Arc<A>>,
+    ) -> Position {
         let own_id = event.id().cloned();
         let event = match (&own_id, self.epoch) {
             (None, Some(epoch)) => event.with_id(epoch.id(position)),

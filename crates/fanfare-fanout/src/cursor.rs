@@ -16,9 +16,21 @@ use crate::{
     window::{ReadLimit, Window},
 };
 
-/// The position of the next frame that a reader has not been given.
+/// The place of the next frame that a reader has not been given.
 ///
 /// A cursor takes no memory for frames and holds up nobody. Dropping it is all it takes to stop.
+///
+/// ```
+/// use fanfare_fanout::{Channel, Options, Position, Start};
+///
+/// let channel = Channel::<()>::new(Options::default());
+/// let cursors = [channel.cursor(Start::Latest), channel.cursor(Start::Latest)];
+/// channel.append("a".into())?;
+///
+/// let [one, other] = cursors.map(|mut cursor| cursor.read(1024, Position::END));
+/// assert_eq!(one?.unwrap().bytes.as_ptr(), other?.unwrap().bytes.as_ptr()); // encoded once
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Cursor<A: ?Sized = ()> {
     shared: Arc<Shared<A>>,
     place: Place,
@@ -31,10 +43,26 @@ struct Place {
     next: u64,
     /// It lagged where the policy is [`LagPolicy::Close`].
     ended: bool,
+    /// What is not newer than this is left out, until there is something newer.
+    behind: Option<Position>,
 }
 
 /// The reader fell behind what the channel keeps. Its cursor has been moved as the channel's
-/// policy says, and reads on from there.
+/// policy says, and reads on from there; with [`LagPolicy::Close`] it is at its end.
+///
+/// ```
+/// use fanfare_fanout::{Bounds, Channel, Options, Position, Start};
+///
+/// let bounds = Bounds { frames: 1, ..Bounds::default() };
+/// let channel = Channel::<()>::new(Options { bounds, ..Options::default() });
+/// let mut cursor = channel.cursor(Start::Latest);
+/// channel.append_all(["a".into(), "b".into(), "c".into()])?;
+///
+/// let lagged = cursor.read(1024, Position::END).unwrap_err();
+/// assert_eq!((lagged.missed, lagged.until), (2, Position(2)));
+/// assert_eq!(cursor.read(1024, Position::END)?.unwrap().bytes, "data: c\n\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the reader fell behind the channel: {missed} events are no longer kept")]
 pub struct Lagged {
@@ -59,13 +87,40 @@ pub enum Next {
 
 impl<A: ?Sized> Cursor<A> {
     pub(crate) fn new(shared: Arc<Shared<A>>, next: u64) -> Self {
-        Self { shared, place: Place { next, ended: false }, ticket: None }
+        Self { shared, place: Place { next, ended: false, behind: None }, ticket: None }
     }
 
-    /// The next run of frames, as long as it is there and at most `max_bytes` (but one frame at
-    /// least); `None` at the end of the channel. Waits while there is nothing.
+    /// The same reader, leaving out what is not newer than `position`.
+    pub(crate) fn behind(mut self, position: Position) -> Self {
+        self.place.behind = Some(position);
+        self
+    }
+
+    /// The next run of frames: as many as lie in one piece, at most `max_bytes` long (but one frame
+    /// at least); `None` at the end of the channel. Waits while there is nothing.
     ///
     /// Dropping the future loses nothing.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Start};
+    /// # use {fanfare_fanout::Lagged, std::{pin::pin, task::{Context, Poll, Waker}}};
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// channel.append_all(["a".into(), "b".into()])?;
+    /// channel.close();
+    /// # let reading = async {
+    /// let mut cursor = channel.cursor(Start::Earliest);
+    /// let mut written = Vec::new();
+    /// while let Some(run) = cursor.next(64 * 1024).await? {
+    ///     written.extend(run.bytes); // to a socket, as a rule
+    /// }
+    /// assert_eq!(written, b"data: a\n\ndata: b\n\n");
+    /// # Ok::<(), Lagged>(())
+    /// # };
+    /// # let context = &mut Context::from_waker(Waker::noop());
+    /// # assert_eq!(pin!(reading).poll(context), Poll::Ready(Ok(())));
+    /// # Ok::<(), fanfare_fanout::Closed>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -74,7 +129,21 @@ impl<A: ?Sized> Cursor<A> {
         future::poll_fn(|context| self.poll_read(context, max_bytes)).await
     }
 
-    /// The same for hand-written futures. `Pending` has the newest waker woken when there is more.
+    /// As [`next`](Self::next), for hand-written futures. `Pending` has the newest waker woken when
+    /// there is more.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Start};
+    /// # use std::task::{Context, Waker};
+    /// # let context = &mut Context::from_waker(Waker::noop());
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// let mut cursor = channel.cursor(Start::Latest);
+    /// assert!(cursor.poll_read(context, 1024).is_pending());
+    /// channel.append("a".into())?; // wakes the task of `context`
+    /// assert!(cursor.poll_read(context, 1024).is_ready());
+    /// # Ok::<(), fanfare_fanout::Closed>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -94,8 +163,23 @@ impl<A: ?Sized> Cursor<A> {
 
     /// What is next, without taking it: for those who read several channels in one order.
     /// `Pending` has the newest waker woken when there is more.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Next, Options, Position, Start};
+    /// # use std::task::{Context, Poll, Waker};
+    /// # let context = &mut Context::from_waker(Waker::noop());
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// let mut cursor = channel.cursor(Start::Latest);
+    /// assert_eq!(cursor.poll_next(context), Poll::Pending);
+    /// channel.append("a".into())?;
+    /// assert_eq!(cursor.poll_next(context), Poll::Ready(Next::Frame(Position(1))));
+    /// assert!(cursor.read(1024, Position(1))?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         let state = self.shared.lock();
+        self.place.leave_out(&state.window);
         if self.place.is_at_end(&state) {
             return Poll::Ready(Next::End);
         }
@@ -109,7 +193,19 @@ impl<A: ?Sized> Cursor<A> {
     }
 
     /// The next run of frames up to the position `until`, without waiting: `None` when there is
-    /// none.
+    /// none, also at the end of the channel.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Position, Start};
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// let mut cursor = channel.cursor(Start::Latest);
+    /// channel.append_all(["a".into(), "b".into(), "c".into()])?;
+    /// let run = cursor.read(1024, Position(2))?.unwrap();
+    /// assert_eq!((run.frames, &run.bytes[..]), (2, &b"data: a\n\ndata: b\n\n"[..]));
+    /// assert!(cursor.read(1024, Position(2))?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -119,7 +215,16 @@ impl<A: ?Sized> Cursor<A> {
         self.place.read(&mut state, ReadLimit { max_bytes, until }, self.shared.lag_policy)
     }
 
-    /// Whether both read the same channel.
+    /// Whether this reads `channel`, of which clones are the same.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Start};
+    ///
+    /// let [news, prices] = [Channel::<()>::new(Options::default()), Channel::new(Options::default())];
+    /// let cursor = news.cursor(Start::Latest);
+    /// assert!(cursor.is_of(&news.clone()));
+    /// assert!(!cursor.is_of(&prices));
+    /// ```
     pub fn is_of(&self, channel: &Channel<A>) -> bool {
         channel.is_at(&self.shared)
     }
@@ -135,12 +240,24 @@ impl Place {
         if self.ended {
             return Ok(None);
         }
+        self.leave_out(&state.window);
         if self.next < state.window.first() {
             return Err(self.catch_up(&state.window, policy));
         }
         let run = state.window.read(self.next, limit);
         self.next += run.as_ref().map_or(0, |run| run.frames);
         Ok(run)
+    }
+
+    /// Moves on over frames that came after the cursor was made, but are not to be read.
+    fn leave_out<A: ?Sized>(&mut self, window: &Window<A>) {
+        if let Some(position) = self.behind {
+            // Were frames behind it trimmed, the cursor lags.
+            if window.trimmed() <= position {
+                self.next = self.next.max(window.first_after(position));
+            }
+            self.behind = self.behind.filter(|_| window.newest() <= position);
+        }
     }
 
     /// Moves on from a frame that is gone.

@@ -44,6 +44,20 @@ pub enum GapReason {
 
 impl Gap<'_> {
     /// The event to send.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Epoch, Gap, GapReason, Position};
+    ///
+    /// let event = Gap {
+    ///     reason: GapReason::Expired,
+    ///     missed: None,
+    ///     requested: Some("10000000-3"),
+    ///     resumed_after: Some(Epoch::from_seed(1).id(Position(8))),
+    /// }
+    /// .to_event();
+    /// assert_eq!(event.name(), "gap");
+    /// assert_eq!(event.id().unwrap(), "10000000-8"); // where a reconnection goes on
+    /// ```
     pub fn to_event(&self) -> Event {
         // Strings and numbers always serialise; were it otherwise, the name alone says it.
         let event = Event::json(self).unwrap_or_default().with_name(GAP);

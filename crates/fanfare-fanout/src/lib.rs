@@ -5,17 +5,26 @@
 //! same operation: read from the cursor to the head. A slow reader therefore costs a number, not
 //! memory; one that falls behind what is kept gets a [`Lagged`], never silence.
 //!
-//! The crate knows no sockets yet, no HTTP and no storage, and works with any async runtime. No
-//! call waits for a reader. Dropping a cursor or one of its futures loses nothing for the others.
+//! The crate knows no sockets, no HTTP and no storage, and works with any async runtime. No call
+//! waits for a reader.
 //!
 //! In the order in which an event passes through: [`Channel`], the window of frames in memory,
 //! the waiting readers, [`Cursor`], [`Gap`].
+//!
+//! # What dropping does
+//!
+//! | dropped | what happens |
+//! |---|---|
+//! | a handle of a [`Channel`] | nothing; behind the last one, its cursors read what is left and then wait for ever |
+//! | a [`Cursor`] | it stops; others do not notice |
+//! | the future of [`Cursor::next`] | nothing is lost: the next call goes on in the same place |
 
 mod channel;
 mod cursor;
 mod gap;
 mod position;
 mod sync;
+mod turn;
 mod waiters;
 mod window;
 
@@ -23,3 +32,4 @@ pub use channel::{Bounds, Channel, Closed, LagPolicy, Missing, Options, Resumed,
 pub use cursor::{Cursor, Lagged, Next};
 pub use gap::{GAP, Gap, GapReason};
 pub use position::{Epoch, Position, Positions};
+pub use turn::Turn;

@@ -8,7 +8,7 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// The place of an event in its log: from 1, rising, and unique over all channels that draw from
 /// the same [`Positions`]. A channel of several has gaps in its positions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub u64);
 
 impl Position {
@@ -35,6 +35,13 @@ impl Epoch {
     const ALPHABET: [u8; 32] = *b"0123456789abcdefghjkmnpqrstvwxyz";
 
     /// The epoch named by the lowest 40 bits of `seed`, which the caller draws at random.
+    ///
+    /// ```
+    /// use fanfare_fanout::Epoch;
+    ///
+    /// assert_eq!(Epoch::from_seed(1).as_str(), "10000000");
+    /// assert_ne!(Epoch::from_seed(1), Epoch::from_seed(2));
+    /// ```
     pub fn from_seed(seed: u64) -> Self {
         let mut rest = seed;
         Self([(); Self::LENGTH].map(|()| {
@@ -92,6 +99,18 @@ impl fmt::Debug for Epoch {
 /// A channel draws inside its own lock. So whoever has loaded [`newest`](Self::newest) and locks a
 /// channel afterwards finds every event of it up to that position: several channels can be read in
 /// one order without a lock over all.
+///
+/// ```
+/// use fanfare_fanout::{Channel, Options, Position, Positions};
+///
+/// let positions = Positions::new();
+/// let options = || Options { positions: positions.clone(), ..Options::default() };
+/// let [news, prices] = [Channel::<()>::new(options()), Channel::<()>::new(options())];
+/// assert_eq!(news.append("a".into())?, Position(1));
+/// assert_eq!(prices.append("b".into())?, Position(2));
+/// assert_eq!(positions.newest(), Position(2));
+/// # Ok::<(), fanfare_fanout::Closed>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Positions(Arc<AtomicU64>);
 
@@ -101,9 +120,15 @@ impl Positions {
         Self(Arc::new(AtomicU64::new(Position::START.0)))
     }
 
-    /// The highest position drawn so far.
+    /// The highest position drawn so far; [`Position::START`] before the first.
     pub fn newest(&self) -> Position {
         Position(self.0.load(Ordering::Acquire))
+    }
+
+    /// Says that every channel has been given its events up to `position`; see
+    /// [`Channel::append_at`](crate::Channel::append_at).
+    pub fn advance(&self, position: Position) {
+        self.0.fetch_max(position.0, Ordering::AcqRel);
     }
 
     pub(crate) fn draw(&self) -> Position {

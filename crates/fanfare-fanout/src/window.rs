@@ -89,13 +89,14 @@ pub(crate) struct ReadLimit {
 }
 
 impl<A: ?Sized> Window<A> {
-    pub(crate) fn new(bounds: Bounds) -> Self {
+    /// A window that follows the frame at `after`.
+    pub(crate) fn new(bounds: Bounds, after: Position) -> Self {
         Self {
             bounds,
             sealed: VecDeque::new(),
             open: OpenSegment::starting_at(0, 0),
             first: 0,
-            trimmed: Position::START,
+            trimmed: after,
             bytes: 0,
             named: BTreeMap::new(),
             trimmed_audiences: vec![],
@@ -110,6 +111,12 @@ impl<A: ?Sized> Window<A> {
     /// The sequence number that the next frame will have.
     pub(crate) fn next(&self) -> u64 {
         self.open.frames.next()
+    }
+
+    /// The position of the newest frame, also when it is no longer kept.
+    pub(crate) fn newest(&self) -> Position {
+        let sealed = || self.sealed.back().map_or(self.trimmed, |segment| segment.frames.newest());
+        self.open.frames.marks.last().map_or_else(sealed, |mark| mark.position)
     }
 
     /// The position of the newest frame that is no longer kept.
@@ -245,6 +252,7 @@ impl<A: ?Sized> Segment<A> {
         Run {
             bytes: self.bytes.slice(run.start..run.end),
             frames: run.frames,
+            last: run.last,
             audience: run.audience,
         }
     }
@@ -297,7 +305,7 @@ impl<A: ?Sized> OpenSegment<A> {
         let part = &self.parts[index];
         let run = self.frames.run(from, limit, part.end());
         let bytes = part.bytes.slice(run.start - part.start..run.end - part.start);
-        Run { bytes, frames: run.frames, audience: run.audience }
+        Run { bytes, frames: run.frames, last: run.last, audience: run.audience }
     }
 
     /// Makes one part of all parts from `index` on, so that who has fallen behind the newest
@@ -335,6 +343,7 @@ struct Span<A: ?Sized> {
     start: usize,
     end: usize,
     frames: u64,
+    last: Position,
     audience: Option<Arc<A>>,
 }
 
@@ -383,7 +392,7 @@ impl<A: ?Sized> Frames<A> {
                 (self.marks[index..stop].partition_point(fits).max(1), None)
             }
         };
-        let end = self.marks[index + count - 1].end;
-        Span { start, end, frames: count as u64, audience }
+        let Mark { position: last, end } = self.marks[index + count - 1];
+        Span { start, end, frames: count as u64, last, audience }
     }
 }

@@ -352,6 +352,7 @@ impl ChannelBuilder {
             lag_policy: self.lag_policy,
             positions: self.sse.positions().clone(),
             epoch: self.stamps_ids.then(|| self.sse.epoch()),
+            ..Options::default()
         };
         Channel(Arc::new(Shared {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),

@@ -28,7 +28,10 @@ const LAST_EVENT_ID_PARAMETERS: [&str; 3] = ["lastEventId", "last_event_id", "ev
 /// until it is [closed](Self::close), its connection ends, or the server shuts down.
 ///
 /// ```
-/// # async fn handler(client: fanfare::Client) -> Result<(), fanfare::Closed> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sse = fanfare::Sse::new();
+/// # let (client, _response) = sse.accept(http::Request::new(()).into_parts().0)?;
 /// use fanfare::{Event, EventName};
 ///
 /// client.send("text").await?;
@@ -73,6 +76,23 @@ impl Client {
     /// To a client that is in channels, send events without ids: an id takes the place of the
     /// channels' in the client, which then cannot resume them.
     ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// use fanfare::{Event, EventName};
+    ///
+    /// client.send("two\nlines").await?;
+    /// client.send(Event::new("9.99").with_name(EventName::from_static("price"))).await?;
+    /// # client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\ndata: two\ndata: lines\n\nevent: price\ndata: 9.99\n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Closed`] when the stream has ended, or ends while this waits.
@@ -80,17 +100,42 @@ impl Client {
         self.0.outbox.send(&event.into()).await
     }
 
-    /// Sends an event if there is room for it now.
+    /// Sends an event if there is room for it now: for events that are worth nothing later.
+    ///
+    /// ```
+    /// use fanfare::{Sse, TrySendError};
+    ///
+    /// let sse = Sse::builder().queue_bytes(16).build();
+    /// # let (client, _response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// client.try_send("first")?;
+    /// assert_eq!(client.try_send("second"), Err(TrySendError::Full("second".into())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`TrySendError`] gives the event back when there is no room.
+    /// [`TrySendError::Full`] gives the event back when there is no room;
+    /// [`TrySendError::Closed`] when the stream has ended or is about to.
     pub fn try_send(&self, event: impl Into<Event>) -> Result<(), TrySendError> {
         self.0.outbox.try_send(event.into())
     }
 
     /// Sends a comment, which clients ignore, but which shows up in a debugger and keeps
-    /// connections from looking idle.
+    /// connections from looking idle. It takes room in the queue, as an event does.
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// client.comment("the model is thinking").await?;
+    /// # client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\n:the model is thinking\n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -108,6 +153,23 @@ impl Client {
 
     /// Ends the stream behind what has been sent and broadcast. To this the browser's `EventSource`
     /// answers with a reconnection: tell it to stop by an event of your own.
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// use fanfare::{Event, EventName};
+    ///
+    /// let done = EventName::from_static("done"); // the page closes its `EventSource` then
+    /// client.send(Event::new("").with_name(done)).await?;
+    /// client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\nevent: done\ndata: \n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self) {
         self.end(End::Closed, &[]);
     }
@@ -116,6 +178,19 @@ impl Client {
     ///
     /// A peer that goes away is noticed at once where its connection says so, and otherwise when
     /// a keep-alive comment cannot be delivered.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// use fanfare::End;
+    ///
+    /// drop(response); // as the server does when the peer leaves
+    /// assert_eq!(client.closed().await, End::Peer);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn closed(&self) -> End {
         loop {
             let ended = self.0.ended.notified();
@@ -127,16 +202,41 @@ impl Client {
     }
 
     /// Whether nothing more can be sent: the stream has ended or is about to.
+    ///
+    /// ```
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, _response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// assert!(!client.is_closed());
+    /// client.close();
+    /// assert!(client.is_closed()); // while what was sent before is on its way still
+    /// # Ok::<(), fanfare::Rejection>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.0.outbox.is_ending()
     }
 
     /// The request that asked for the stream: method, URI, version, headers, extensions.
+    ///
+    /// ```
+    /// # let sse = fanfare::Sse::new();
+    /// let request = http::Request::get("/sse").header("accept-language", "eo");
+    /// let (client, _response) = sse.accept(request.body(())?.into_parts().0)?;
+    /// assert_eq!(client.request().headers["accept-language"], "eo");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn request(&self) -> &Parts {
         &self.0.request
     }
 
     /// The query of the request's URI.
+    ///
+    /// ```
+    /// # let sse = fanfare::Sse::new();
+    /// let request = http::Request::get("/sse?room=caf%C3%A9");
+    /// let (client, _response) = sse.accept(request.body(())?.into_parts().0)?;
+    /// assert_eq!(client.query().get("room").as_deref(), Some("café"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn query(&self) -> Query<'_> {
         Query::of(&self.0.request.uri)
     }
@@ -144,6 +244,14 @@ impl Client {
     /// The id of the last event that the client got before it reconnected: from the header
     /// `Last-Event-ID`, or the query parameters of polyfills (`lastEventId`, `last_event_id`,
     /// `evs_last_event_id`). Empty counts as none.
+    ///
+    /// ```
+    /// # let sse = fanfare::Sse::new();
+    /// let request = http::Request::get("/sse").header("last-event-id", "42");
+    /// let (client, _response) = sse.accept(request.body(())?.into_parts().0)?;
+    /// assert_eq!(client.last_event_id().as_deref(), Some("42"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn last_event_id(&self) -> Option<Cow<'_, str>> {
         let in_header = self.0.request.headers.get("last-event-id");
         let in_header = in_header.map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -154,12 +262,13 @@ impl Client {
     /// Keeps a value with the client, in the place of an earlier one of the same type.
     ///
     /// ```
-    /// # fn handler(client: fanfare::Client) {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, _response) = sse.accept(http::Request::new(()).into_parts().0)?;
     /// struct User { name: String }
     ///
     /// client.insert(User { name: "Ada".to_owned() });
     /// assert_eq!(client.get::<User>().unwrap().name, "Ada");
-    /// # }
+    /// # Ok::<(), fanfare::Rejection>(())
     /// ```
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) {
         let replaced = self.values().insert(TypeId::of::<T>(), Arc::new(value));
@@ -167,7 +276,16 @@ impl Client {
         drop(replaced);
     }
 
-    /// The value of this type that was kept with the client.
+    /// The value of this type that was [kept](Self::insert) with the client.
+    ///
+    /// ```
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, _response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// client.insert(7_u32);
+    /// assert_eq!(client.get::<u32>().as_deref(), Some(&7));
+    /// assert_eq!(client.get::<String>(), None);
+    /// # Ok::<(), fanfare::Rejection>(())
+    /// ```
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         let value = self.values().get(&TypeId::of::<T>())?.clone();
         value.downcast().ok()

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use fanfare_fanout::{
-    Cursor, Epoch, Gap, GapReason, LagPolicy, Lagged, Next, Position, Positions, Run,
+    Cursor, Epoch, Gap, GapReason, LagPolicy, Lagged, Position, Positions, Run, Turn,
 };
 use fanfare_wire::encode_id;
 use smallvec::SmallVec;
@@ -125,36 +125,14 @@ impl Feed {
         if let Some(gap) = self.missing() {
             return Poll::Ready(Fed::Bytes(gap));
         }
-        let Poll::Ready(turn) = self.poll_turn(context, newest) else {
+        let cursors = self.joined.iter_mut().map(|joined| &mut joined.cursor);
+        let Poll::Ready(turn) = Turn::poll(cursors, newest, context) else {
             return self.tell_place(newest);
         };
         let Some(Turn { index, until }) = turn else { return Poll::Ready(Fed::Later) };
         self.dry_at = None;
         let read = self.joined[index].cursor.read(MAX_RUN_BYTES, until);
         Poll::Ready(self.accept(index, read, client))
-    }
-
-    /// Whose event is the oldest, and where the next one of another channel is. `None` when the
-    /// oldest is newer than `newest`.
-    fn poll_turn(&mut self, context: &mut Context<'_>, newest: Position) -> Poll<Option<Turn>> {
-        let mut oldest = None;
-        let mut until = newest;
-        for (index, joined) in self.joined.iter_mut().enumerate() {
-            let position = match joined.cursor.poll_next(context) {
-                Poll::Pending => continue,
-                Poll::Ready(Next::Frame(position)) => position,
-                Poll::Ready(Next::Lag | Next::End) => Position::START,
-            };
-            match oldest {
-                Some((_, older)) if older <= position => until = until.min(position),
-                _ => {
-                    until = until.min(oldest.map_or(Position::END, |(_, next)| next));
-                    oldest = Some((index, position));
-                }
-            }
-        }
-        let Some((index, position)) = oldest else { return Poll::Pending };
-        Poll::Ready((position <= newest).then_some(Turn { index, until }))
     }
 
     fn missing(&mut self) -> Option<Bytes> {
@@ -234,12 +212,6 @@ impl Feed {
     pub(crate) fn takes_turns(&self) -> bool {
         self.joined.len() > 1
     }
-}
-
-/// Which channel is to be read, and how far.
-struct Turn {
-    index: usize,
-    until: Position,
 }
 
 type Read = Result<Option<Run<Audience>>, Lagged>;

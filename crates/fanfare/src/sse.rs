@@ -127,6 +127,32 @@ impl Sse {
     /// it runs on a task of its own, which is not stopped when the client leaves: sends fail with
     /// [`Closed`](crate::Closed) from then on. What it returns is ignored. The stream stays open
     /// when it is done. Several handlers each get every client.
+    ///
+    /// ```
+    /// # use {axum::{Router, body::Body}, http::{Request, Response}, tower::ServiceExt};
+    /// # async fn get(sse: &fanfare::Sse, target: &str) -> Response<impl Sized> {
+    /// #     let request = Request::get(target).body(Body::empty()).unwrap();
+    /// #     sse.attach(Router::new()).oneshot(request).await.unwrap()
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use fanfare::{Channel, End, JoinError, Sse};
+    ///
+    /// let sse = Sse::new();
+    /// let news = Channel::new(&sse);
+    /// let everybody = news.clone();
+    /// sse.on_connection(move |client| {
+    ///     let everybody = everybody.clone();
+    ///     async move {
+    ///         everybody.join(&client)?; // before the stream is read
+    ///         Ok::<End, JoinError>(client.closed().await) // on a task of its own
+    ///     }
+    /// });
+    /// # let _response = get(&sse, "/sse").await;
+    /// assert_eq!(news.len(), 1); // as soon as there is a response
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_connection<F, R>(&self, handler: F)
     where
         F: Fn(Client) -> R + Send + Sync + 'static,
@@ -143,9 +169,34 @@ impl Sse {
     /// The new clients of the server that this is attached to, as a stream.
     ///
     /// 1,024 wait in it at most; when it is full, requests for event streams wait until it is
-    /// read. Dropping it gives it up. It does not end by itself. The stream of a client may be read
-    /// before the client is taken from here: have it join its channels at once, by
+    /// read, or the shutdown begins, when they are answered without being put into it. It ends when
+    /// no handle of this `Sse` is left, nor a server that it is attached to. The stream of a client
+    /// may be read before the client is taken from here: have it join its channels at once, by
     /// [`Client::join_all`].
+    ///
+    /// Dropping it gives it up: new clients are no longer put into it, and those in it stay
+    /// connected.
+    ///
+    /// ```
+    /// # use {axum::{Router, body::Body}, http::{Request, Response}, tower::ServiceExt};
+    /// # async fn get(sse: &fanfare::Sse, target: &str) -> Response<impl Sized> {
+    /// #     let request = Request::get(target).body(Body::empty()).unwrap();
+    /// #     sse.attach(Router::new()).oneshot(request).await.unwrap()
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use fanfare::Sse;
+    /// use futures_util::StreamExt;
+    ///
+    /// let sse = Sse::new();
+    /// let mut connections = sse.connections();
+    /// # let _response = get(&sse, "/sse?name=Ada").await;
+    /// let client = connections.next().await.unwrap();
+    /// assert_eq!(client.query().get("name").unwrap(), "Ada");
+    /// client.send("hi there!").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connections(&self) -> Connections {
         let (sender, receiver) = mpsc::channel(CONNECTIONS_QUEUE);
         self.listeners().push(Listener::Queue(sender));
@@ -189,6 +240,16 @@ impl Sse {
     }
 
     /// How many clients are connected.
+    ///
+    /// ```
+    /// # let request = http::Request::new(()).into_parts().0;
+    /// let sse = fanfare::Sse::new();
+    /// let (client, response) = sse.accept(request)?;
+    /// assert_eq!(sse.len(), 1);
+    /// drop(response); // the client's end, whoever holds handles of it
+    /// assert!(sse.is_empty());
+    /// # Ok::<(), fanfare::Rejection>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.registry().len()
     }
@@ -199,6 +260,19 @@ impl Sse {
     }
 
     /// The clients that are connected now.
+    ///
+    /// ```
+    /// # let request = http::Request::get("/sse?room=7").body(())?.into_parts().0;
+    /// let sse = fanfare::Sse::new();
+    /// let (client, _response) = sse.accept(request)?;
+    /// for client in sse.clients() {
+    ///     if client.query().get("room").as_deref() == Some("7") {
+    ///         client.close();
+    ///     }
+    /// }
+    /// assert!(client.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clients(&self) -> Vec<Client> {
         self.registry().iter().map(|(_, client)| client.clone()).collect()
     }
@@ -271,7 +345,26 @@ impl Sse {
 impl Sse {
     /// Ends every stream, now and from now on: each gets what was sent and broadcast before, a
     /// `retry` with jitter, so that clients do not come back in the same instant, and its end. Does
-    /// not wait for it. The grace period begins.
+    /// not wait for it. The grace period begins. From the second time on it does nothing.
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// use fanfare::{Closed, End};
+    ///
+    /// client.send("before").await?;
+    /// sse.begin_shutdown();
+    /// assert_eq!(client.send("too late").await, Err(Closed));
+    ///
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert!(wire.starts_with(b":ok\n\ndata: before\n\nretry: "));
+    /// assert_eq!(client.closed().await, End::Shutdown);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn begin_shutdown(&self) {
         let registry = self.registry();
         if self.0.closing.set(Instant::now()).is_err() {
@@ -311,7 +404,27 @@ impl Sse {
         }
     }
 
-    /// Waits until the shutdown begins. To end work that is not a client's stream.
+    /// Waits until the shutdown begins: to end work that is not a client's stream.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn rebuild_an_index() -> &'static str { std::future::pending().await }
+    /// use fanfare::Sse;
+    ///
+    /// let sse = Sse::new();
+    /// let begun = sse.shutdown_begun();
+    /// let working = tokio::spawn(async move {
+    ///     tokio::select! {
+    ///         () = begun => "stopped",
+    ///         done = rebuild_an_index() => done,
+    ///     }
+    /// });
+    /// sse.begin_shutdown();
+    /// assert_eq!(working.await?, "stopped");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown_begun(&self) -> impl Future<Output = ()> + Send + use<> {
         let begun = self.when_shutdown_begun();
         async move {
@@ -333,7 +446,24 @@ impl Sse {
     }
 
     /// Waits until the grace period after the beginning of a shutdown is over. A peer that does not
-    /// read keeps its connection busy longer than that: give up the server then.
+    /// read keeps its connection busy longer than that: give up the server then, as
+    /// [`shutdown_on`](Self::shutdown_on) shows.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use fanfare::Sse;
+    /// use tokio::time::Instant;
+    ///
+    /// let sse = Sse::builder().grace(Duration::from_secs(3)).build();
+    /// let start = Instant::now();
+    /// sse.begin_shutdown();
+    /// sse.grace_over().await;
+    /// assert!(start.elapsed() >= Duration::from_secs(3));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn grace_over(&self) -> impl Future<Output = ()> + Send + use<> {
         let begun = self.when_shutdown_begun();
         let grace = self.0.settings.grace;
@@ -413,7 +543,7 @@ impl Slot {
     }
 }
 
-/// New clients, from [`Sse::connections`].
+/// New clients, from [`Sse::connections`], which has an example.
 #[derive(Debug)]
 pub struct Connections(mpsc::Receiver<Client>);
 
@@ -458,6 +588,22 @@ pub struct Builder {
 impl Builder {
     /// The path of the event stream (`/sse` if not set), percent-encoded as in a request. `*` stands
     /// for any text; leading slashes count as one, a query does not matter.
+    ///
+    /// ```
+    /// # use fanfare::Sse;
+    /// # use {axum::{Router, body::Body}, http::{Request, Response}, tower::ServiceExt};
+    /// # async fn get(sse: &Sse, target: &str) -> Response<impl Sized> {
+    /// #     let request = Request::get(target).body(Body::empty()).unwrap();
+    /// #     sse.attach(Router::new()).oneshot(request).await.unwrap()
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sse = Sse::builder().path("/rooms/*/events").build();
+    /// assert_eq!(get(&sse, "/rooms/7/events").await.status(), 200);
+    /// assert_eq!(get(&sse, "/rooms/7").await.status(), 404); // for the server behind it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn path(mut self, path: &str) -> Self {
         self.settings.path = PathPattern::new(path);
         self
@@ -465,12 +611,52 @@ impl Builder {
 
     /// Lets only those requests have an event stream for which `verify` says so. The others go on
     /// to the server that this is attached to.
+    ///
+    /// ```
+    /// # use {axum::{Router, body::Body}, http::{Request, Response}, tower::ServiceExt};
+    /// # async fn get(sse: &fanfare::Sse, target: &str) -> Response<impl Sized> {
+    /// #     let request = Request::get(target).body(Body::empty()).unwrap();
+    /// #     sse.attach(Router::new()).oneshot(request).await.unwrap()
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use fanfare::{Query, Sse};
+    ///
+    /// let sse = Sse::builder()
+    ///     .verify(|request| Query::of(&request.uri).get("room").is_some())
+    ///     .build();
+    /// assert_eq!(get(&sse, "/sse?room=7").await.status(), 200);
+    /// assert_eq!(get(&sse, "/sse").await.status(), 404); // from the server behind it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn verify(mut self, verify: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         self.settings.gate.verify = Some(Box::new(verify));
         self
     }
 
-    /// As [`verify`](Self::verify), for a decision that has to wait for something.
+    /// As [`verify`](Self::verify), for a decision that has to wait for something. Asked after
+    /// `verify`, with a copy of the request. When the peer leaves meanwhile, the future is dropped.
+    ///
+    /// ```
+    /// # use fanfare::Sse;
+    /// # use {axum::{Router, body::Body}, http::{Request, Response}, tower::ServiceExt};
+    /// # async fn get(sse: &Sse, target: &str) -> Response<impl Sized> {
+    /// #     let request = Request::get(target).body(Body::empty()).unwrap();
+    /// #     sse.attach(Router::new()).oneshot(request).await.unwrap()
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn is_there_a_room(uri: http::Uri) -> bool { uri.path() == "/rooms/7" }
+    /// let sse = Sse::builder()
+    ///     .path("/rooms/*")
+    ///     .verify_async(|request| is_there_a_room(request.uri)) // in a database, say
+    ///     .build();
+    /// assert_eq!(get(&sse, "/rooms/7").await.status(), 200);
+    /// assert_eq!(get(&sse, "/rooms/8").await.status(), 404); // from the server behind it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn verify_async<F, R>(mut self, verify: F) -> Self
     where
         F: Fn(Parts) -> R + Send + Sync + 'static,
@@ -481,10 +667,41 @@ impl Builder {
     }
 
     /// Answers requests with a status of its own instead of an event stream: 401, 403, 429, or 204,
-    /// which tells an `EventSource` to stop asking. Asked after `verify`.
+    /// which tells an `EventSource` to stop asking. Asked after `verify` and `verify_async`. When
+    /// the peer leaves meanwhile, the future is dropped.
     ///
     /// The request that `authorize` returns is the client's [`request`](Client::request): its
     /// extensions are the place for what has been found out about the user.
+    ///
+    /// ```
+    /// # use {axum::{Router, body::Body}, http::{Request, Response}, tower::ServiceExt};
+    /// # async fn get(sse: &fanfare::Sse, target: &str) -> Response<impl Sized> {
+    /// #     let request = Request::get(target).body(Body::empty()).unwrap();
+    /// #     sse.attach(Router::new()).oneshot(request).await.unwrap()
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use fanfare::{Query, Sse};
+    /// use http::StatusCode;
+    ///
+    /// #[derive(Debug, Clone, PartialEq)]
+    /// struct User(String);
+    ///
+    /// let sse = Sse::builder()
+    ///     .authorize(|mut request| async move {
+    ///         let user = Query::of(&request.uri).get("user").map(|name| User(name.into_owned()));
+    ///         request.extensions.insert(user.ok_or(StatusCode::UNAUTHORIZED)?);
+    ///         Ok(request)
+    ///     })
+    ///     .build();
+    /// assert_eq!(get(&sse, "/sse").await.status(), 401);
+    ///
+    /// let _response = get(&sse, "/sse?user=Ada").await;
+    /// let user = sse.clients()[0].request().extensions.get().cloned();
+    /// assert_eq!(user, Some(User("Ada".to_owned())));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn authorize<F, R>(mut self, authorize: F) -> Self
     where
         F: Fn(Parts) -> R + Send + Sync + 'static,
@@ -494,41 +711,122 @@ impl Builder {
         self
     }
 
-    /// Sends a comment after this much silence (15 s if not set). `None` sends none; a peer that is
-    /// gone without a word is then only noticed when an event cannot be delivered.
+    /// Sends a comment after this much silence (15 s if not set; at least 1 ms), or now and then, to
+    /// a client of channels, an id without data, which dispatches nothing either. `None` sends
+    /// none; a peer that is gone without a word is then only noticed when an event cannot be
+    /// delivered.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {futures_util::StreamExt, http_body_util::BodyExt};
+    /// use std::{pin::pin, time::Duration};
+    /// use fanfare::Sse;
+    ///
+    /// let sse = Sse::builder().keep_alive(Duration::from_secs(5)).build();
+    /// # let request = http::Request::new(()).into_parts().0;
+    /// let (_client, response) = sse.accept(request)?;
+    /// let mut wire = pin!(response.into_body().into_data_stream());
+    /// assert_eq!(wire.next().await.unwrap()?, ":ok\n\n");
+    /// assert_eq!(wire.next().await.unwrap()?, ":\n\n"); // 5 s later
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn keep_alive(mut self, silence: impl Into<Option<Duration>>) -> Self {
         self.settings.keep_alive = silence.into();
         self
     }
 
     /// Opens each stream with a reconnection time out of this range (none if not set), so that
-    /// clients which lose their connections together do not come back together.
+    /// clients which lose their connections together do not come back together. In whole
+    /// milliseconds.
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use fanfare::Sse;
+    ///
+    /// let sse = Sse::builder().retry(Duration::from_secs(2)..=Duration::from_secs(4)).build();
+    /// # let request = http::Request::new(()).into_parts().0;
+    /// let (client, response) = sse.accept(request)?;
+    /// client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert!(wire.starts_with(b":ok\n\nretry: ")); // 2000 to 4000
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retry(mut self, range: RangeInclusive<Duration>) -> Self {
         self.settings.retry = Some(range);
         self
     }
 
-    /// The reconnection times with which streams end in a shutdown (1 s to 5 s if not set).
+    /// The reconnection times with which streams end in a shutdown (1 s to 5 s if not set). In whole
+    /// milliseconds.
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use fanfare::Sse;
+    ///
+    /// let always = Duration::from_secs(3);
+    /// let sse = Sse::builder().farewell_retry(always..=always).build();
+    /// # let request = http::Request::new(()).into_parts().0;
+    /// let (_client, response) = sse.accept(request)?;
+    /// sse.begin_shutdown();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\nretry: 3000\n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn farewell_retry(mut self, range: RangeInclusive<Duration>) -> Self {
         self.settings.farewell_retry = range;
         self
     }
 
-    /// How long after the beginning of a shutdown [`Sse::grace_over`] comes (5 s if not set).
+    /// How long after the beginning of a shutdown [`Sse::grace_over`] comes (5 s if not set), which
+    /// has an example.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
         self
     }
 
-    /// How many bytes may wait for one client (64 KiB if not set, at least 1), before
+    /// How many bytes on the wire may wait for one client (64 KiB if not set, at least 1), before
     /// [`Client::send`] waits. A larger event passes when nothing else waits.
+    ///
+    /// ```
+    /// use fanfare::{Sse, TrySendError};
+    ///
+    /// let sse = Sse::builder().queue_bytes(16).build();
+    /// # let request = http::Request::new(()).into_parts().0;
+    /// let (client, _response) = sse.accept(request)?;
+    /// client.try_send("first")?; // 13 bytes on the wire
+    /// assert!(matches!(client.try_send("second"), Err(TrySendError::Full(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn queue_bytes(mut self, bytes: u32) -> Self {
         self.settings.queue_bytes = bytes.max(1);
         self
     }
 
-    /// How many clients there may be (100,000 if not set). Others are answered 503, upon which an
-    /// `EventSource` gives up for good: the page has to make another one.
+    /// How many clients there may be (100,000 if not set). Others are answered 503 with a
+    /// `Retry-After` of 5 s, upon which an `EventSource` gives up for good: the page has to make
+    /// another one.
+    ///
+    /// ```
+    /// use fanfare::Sse;
+    ///
+    /// # let request = || http::Request::new(()).into_parts().0;
+    /// let sse = Sse::builder().max_clients(1).build();
+    /// let (_client, response) = sse.accept(request())?;
+    /// assert_eq!(sse.accept(request()).unwrap_err().status(), 503);
+    /// drop(response); // gives its place back
+    /// assert!(sse.accept(request()).is_ok());
+    /// # Ok::<(), fanfare::Rejection>(())
+    /// ```
     pub fn max_clients(mut self, clients: usize) -> Self {
         self.settings.max_clients = clients;
         self

@@ -26,6 +26,9 @@ mod closing;
 // The event that tells a subscriber what is missing.
 mod gap;
 
+// Positions that a log gives, and what is in the log only.
+mod given;
+
 // Several channels read in one order.
 mod positions;
 

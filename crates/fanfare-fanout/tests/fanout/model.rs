@@ -171,7 +171,9 @@ type Outcome = Result<Option<Run<u8>>, Lagged>;
 impl Model {
     fn new(Setup { bounds, lag_policy, epoch }: Setup) -> Self {
         let positions = Positions::new();
-        let options = Options { bounds, lag_policy, positions: positions.clone(), epoch };
+        let positions_too = positions.clone();
+        let options =
+            Options { bounds, lag_policy, positions: positions_too, epoch, ..Options::default() };
         Self {
             bounds,
             lag_policy,

@@ -1,0 +1,232 @@
+//! What makes topics durable, and orders them.
+//!
+//! A [`Log`] knows neither HTTP nor subscribers, and logs do not know each other. Time is told to it.
+
+mod memory;
+mod retention;
+
+use std::{error, pin::Pin, time::Duration};
+
+use fanfare_fanout::{Epoch, Position};
+use fanfare_wire::{ByteString, EventName};
+use thiserror::Error;
+
+use crate::{Selection, TopicName};
+
+pub use memory::MemoryLog;
+pub use retention::{Limits, Retention, Rule};
+
+/// The answer of a log, which may have to wait for a disk or a network.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// Whether it lies more than `age` before `now`.
+    pub fn is_older(self, age: Duration, now: Self) -> bool {
+        u128::from(now.0.saturating_sub(self.0)) > age.as_millis()
+    }
+}
+
+/// An event to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Where it belongs.
+    pub topic: TopicName,
+    /// Its name; `None`: a `message`.
+    pub name: Option<EventName>,
+    /// The reconnection time that it carries.
+    pub retry: Option<Duration>,
+    /// Its data.
+    pub data: ByteString,
+}
+
+/// An event in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its place.
+    pub position: Position,
+    /// When it was appended.
+    pub time: Timestamp,
+    /// What was appended.
+    pub event: NewEvent,
+}
+
+/// What is appended together: all of it, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// The events, in their order. They get positions one behind the other.
+    pub events: Vec<NewEvent>,
+    /// Topics that end behind the events.
+    pub ends: Vec<TopicName>,
+    /// When it is appended. Time that runs backwards is taken for the newest time there was.
+    pub time: Timestamp,
+    /// Under which the answer is kept for a repetition.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// What makes a repeated publish recognisable, with the scope that the caller puts into it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(pub ByteString);
+
+/// What an append has led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The position of the newest event of the batch; that of the newest event in the log if it has
+    /// none.
+    pub last: Position,
+    /// The key had been used: this is the answer of then, and nothing was appended now.
+    pub is_repeated: bool,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// A topic of the batch has ended.
+    #[error("the topic {0} has ended")]
+    Ended(TopicName),
+    /// There is no room for it. Events may be appended again when there is.
+    #[error("the log has no room")]
+    Full(#[source] BoxError),
+    /// The log cannot say that it is durable. What follows is refused until the log works again.
+    #[error("the log does not work")]
+    Unavailable(#[source] BoxError),
+}
+
+/// The log cannot be read.
+#[derive(Debug, Error)]
+#[error("the log cannot be read")]
+pub struct ReadError(#[source] pub BoxError);
+
+/// Any error beneath a log.
+pub type BoxError = Box<dyn error::Error + Send + Sync>;
+
+/// What to read.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// Of these topics,
+    pub selection: Selection,
+    /// what lies behind this position,
+    pub after: Position,
+    /// and not behind this one,
+    pub until: Position,
+    /// events at most,
+    pub max_events: usize,
+    /// and bytes of data at most, but one event at least.
+    pub max_bytes: usize,
+}
+
+/// What has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The events, by position.
+    pub records: Vec<Record>,
+    /// Everything that was asked for has been read up to here; read on from it. It is more than
+    /// before, unless it was the end.
+    pub through: Position,
+}
+
+/// What is known of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicState {
+    /// Its name.
+    pub name: TopicName,
+    /// How many events are kept.
+    pub events: u64,
+    /// How many bytes of data these have.
+    pub bytes: u64,
+    /// The oldest event that is kept.
+    pub oldest: Option<Position>,
+    /// The newest event that there was.
+    pub newest: Position,
+    /// Its end, if it has ended: the position of the newest event then.
+    pub ended: Option<Position>,
+}
+
+/// What has become durable, in the order of positions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// An event.
+    Event(Record),
+    /// The end of a topic.
+    End(TopicName),
+    /// The events of a topic were erased, up to this position.
+    Erased(TopicName, Position),
+}
+
+/// What has become durable, as it does. Given once; ends when the log is closed.
+///
+/// It has a bound: a reader that does not keep up holds up those who append.
+pub type Tail = tokio::sync::mpsc::Receiver<Vec<Committed>>;
+
+/// An ordered log of events in topics.
+///
+/// The contract:
+///
+/// - **Order.** Positions rise with each event, over all topics. The events of a batch have
+///   neighbouring positions.
+/// - **Durability.** An append is answered when the batch is as durable as the log was set up to make
+///   it; an error means that nothing of it will ever be read, except [`AppendError::Unavailable`],
+///   after which it may turn up when the log works again, once, at a position above all that were
+///   given out.
+/// - **Visibility.** What is read or given by the tail has been durable before. Whoever got an answer
+///   reads what was appended.
+/// - **Concurrency.** All methods may be called at once. Appends that wait together become durable
+///   together.
+/// - **Idempotency.** A batch with a key that was used within the log's window is not appended; its
+///   answer is that of the first.
+/// - **Retention.** [`trim`](Log::trim) drops the oldest events of topics that are beyond their
+///   limits, and forgets topics that have none left. [`kept_after`](Log::kept_after) tells what is
+///   complete.
+/// - **Cancellation.** A dropped future of an append leaves open whether it happened.
+pub trait Log: Send + Sync + 'static {
+    /// The name of the log: another one means other positions.
+    fn epoch(&self) -> Epoch;
+
+    /// The position of the newest event that is durable.
+    fn newest(&self) -> Position;
+
+    /// Takes the tail: what becomes durable from now on. `None` when it has been taken.
+    fn tail(&self) -> Option<Tail>;
+
+    /// Appends a batch, all or nothing.
+    fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>>;
+
+    /// Reads a page. It holds back nobody, and is not a snapshot: what is trimmed meanwhile is
+    /// left out.
+    fn read(&self, read: Read) -> Answer<'_, Result<Page, ReadError>>;
+
+    /// The position behind which no event of the selection has been dropped.
+    fn kept_after(&self, selection: &Selection) -> Answer<'_, Result<Position, ReadError>>;
+
+    /// The position behind which the newest `count` events of the selection lie, or as many as are
+    /// kept.
+    fn before_last(
+        &self,
+        selection: &Selection,
+        count: u64,
+    ) -> Answer<'_, Result<Position, ReadError>>;
+
+    /// What is known of a topic; `None` if it has no event and has not had one lately.
+    fn topic(&self, name: &TopicName) -> Answer<'_, Result<Option<TopicState>, ReadError>>;
+
+    /// The topics whose names lie behind `after`, by name, at most this many.
+    fn topics(
+        &self,
+        after: Option<&TopicName>,
+        most: usize,
+    ) -> Answer<'_, Result<Vec<TopicState>, ReadError>>;
+
+    /// Erases the events of a topic, and its end. Events that are appended later belong to it again.
+    /// Tells whether there was such a topic.
+    fn erase(&self, name: &TopicName) -> Answer<'_, Result<bool, AppendError>>;
+
+    /// Drops what is beyond the limits now, and forgets old idempotency keys.
+    fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>>;
+
+    /// Makes everything durable and lets go of it. Appends are refused from then on.
+    fn close(&self) -> Answer<'_, Result<(), AppendError>>;
+}
