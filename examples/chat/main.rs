@@ -12,7 +12,8 @@ mod rooms;
 mod server;
 
 use std::{
-    env, io,
+    env,
+    io::{self, Write},
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -27,6 +28,7 @@ use axum::{
     serve::ListenerExt,
 };
 use fanfare::{Accept, Sse};
+use serde::Serialize;
 use tokio::select;
 
 use people::People;
@@ -51,9 +53,18 @@ impl FromRef<Chat> for Sse {
     }
 }
 
-/// The names of the rooms.
-async fn list(State(chat): State<Chat>) -> impl IntoResponse {
-    Json(chat.rooms.names().collect::<Vec<_>>())
+/// What a page has to know first.
+#[derive(Serialize)]
+struct Overview {
+    rooms: Vec<&'static str>,
+    in_memory_only: bool,
+}
+
+async fn overview(State(chat): State<Chat>) -> Json<Overview> {
+    Json(Overview {
+        rooms: chat.rooms.names().collect(),
+        in_memory_only: chat.rooms.are_in_memory_only(),
+    })
 }
 
 /// Lets a client listen to what is said in a room, from where it was if it has been here before.
@@ -80,7 +91,7 @@ async fn say(
     let (room, _) = chat.rooms.get(&room).ok_or(NO_SUCH_ROOM)?;
     let said = said.check().map_err(|why| (StatusCode::BAD_REQUEST, why))?;
     chat.rooms.say(room, said, milliseconds_since_1970()).map_err(|error| {
-        eprintln!("cannot write a message down: {error}");
+        let _ = writeln!(io::stderr(), "cannot write a message down: {error}");
         (StatusCode::INTERNAL_SERVER_ERROR, "the message could not be kept\n")
     })?;
     Ok(StatusCode::CREATED)
@@ -92,12 +103,18 @@ fn milliseconds_since_1970() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+fn open_rooms(sse: &Sse) -> io::Result<Rooms> {
+    let file = env::var_os("CHAT_FILE").map(PathBuf::from);
+    Rooms::open(sse, file.as_deref()).map_err(|error| {
+        let file = file.unwrap_or_default();
+        io::Error::other(format!("cannot use CHAT_FILE={}: {error}", file.display()))
+    })
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let sse = Sse::builder().retry(Duration::from_secs(1)..=Duration::from_secs(2)).build();
-    let path = env::var_os("CHAT_FILE").map(PathBuf::from);
-    let rooms = Rooms::open(&sse, path.as_deref())
-        .map_err(|error| io::Error::other(format!("cannot use CHAT_FILE: {error}")))?;
+    let rooms = open_rooms(&sse)?;
     let people = People::new(&sse);
     let chat = Chat { sse: sse.clone(), rooms: Arc::new(rooms), people };
 
@@ -105,7 +122,7 @@ async fn main() -> Result<(), Failure> {
     println!("listening on http://{}", listener.local_addr()?);
 
     let app = Router::new()
-        .route("/rooms", get(list))
+        .route("/rooms", get(overview))
         .route("/rooms/{room}/events", get(listen))
         .route("/rooms/{room}/messages", post(say))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

@@ -3,24 +3,29 @@ import { showConnection } from '/connection.js'
 const byId = id => document.getElementById(id)
 const messages = byId('messages')
 const name = byId('name')
+const links = byId('rooms').children
+const guest = `Guest ${Math.floor(Math.random() * 1000)}`
 
+let room
 let source
 /** The id of the newest message on the page. */
 let newest
 
-name.value = localStorage.getItem('name') ?? `Guest ${Math.floor(Math.random() * 1000)}`
+name.value = localStorage.getItem('name')
 
-for (const room of await (await fetch('/rooms')).json()) {
-  const link = element('a', '', room)
-  link.href = `#${room}`
+const overview = await (await fetch('/rooms')).json()
+for (const title of overview.rooms) {
+  const link = element('a', '', title)
+  link.href = `#${title}`
   byId('rooms').append(link)
 }
 addEventListener('hashchange', enterRoom)
 name.addEventListener('change', enterRoom)
 enterRoom()
 
-function currentRoom() {
-  return decodeURIComponent(location.hash.slice(1)) || 'lobby'
+/** The link to the room that the address names, or to the first. */
+function currentLink() {
+  return [...links].find(link => link.hash === location.hash) ?? links[0]
 }
 
 /** Leaves the room before, and listens to the one that the address names. */
@@ -29,14 +34,14 @@ function enterRoom() {
   messages.replaceChildren()
   newest = 0
 
-  const room = currentRoom()
+  const current = currentLink()
+  for (const link of links) link.ariaCurrent = link === current ? 'page' : null
+  room = current.textContent
   byId('room').textContent = room
-  for (const link of byId('rooms').children) {
-    link.ariaCurrent = link.textContent === room ? 'page' : null
-  }
 
+  name.value = name.value.trim() || guest
   localStorage.setItem('name', name.value)
-  source = new EventSource(`${path(room)}/events?name=${encodeURIComponent(name.value)}`)
+  source = new EventSource(`${path()}/events?name=${encodeURIComponent(name.value)}`)
   showConnection(source, byId('connection'))
   source.addEventListener('message', showMessage)
   source.addEventListener('people', showPeople)
@@ -59,7 +64,9 @@ function showPeople(event) {
 
 /** The server does not know, or no longer has, what came after the last message here. */
 function showGap() {
-  if (messages.childElementCount > 0) append(element('li', 'gap', 'Some messages may be missing here.'))
+  if (messages.childElementCount === 0) return
+  const why = overview.in_memory_only ? ': the server keeps messages in memory only' : ''
+  append(element('li', 'gap', `Some messages may be missing here${why}.`))
 }
 
 function message(name, text, time) {
@@ -93,7 +100,7 @@ function hue(name) {
   return [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7)
 }
 
-function path(room) {
+function path() {
   return `/rooms/${encodeURIComponent(room)}`
 }
 
@@ -104,7 +111,7 @@ byId('say').addEventListener('submit', async event => {
   text.value = ''
   byId('problem').textContent = ''
   try {
-    await post(`${path(currentRoom())}/messages`, said)
+    await post(`${path()}/messages`, said)
   } catch (error) {
     byId('problem').textContent = `Not sent: ${error.message}`
     text.value ||= said.text

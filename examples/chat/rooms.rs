@@ -3,9 +3,9 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, ErrorKind, Write},
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use fanfare::{Channel, Event, EventId, Sse, Start};
@@ -18,6 +18,8 @@ const SHOWN: usize = 50;
 const KEPT: usize = 1_000;
 const MAX_NAME_CHARS: usize = 24;
 const MAX_TEXT_CHARS: usize = 1_000;
+/// The last millisecond that JavaScript knows a date for: no message is from later.
+const END_OF_TIME: u64 = 8_640_000_000_000_000;
 
 /// What somebody says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,20 +46,25 @@ pub(crate) struct Rooms {
 struct Journal {
     newest: u64,
     file: Option<File>,
+    /// The last line of the file may have been cut off.
+    is_torn: bool,
 }
 
 impl Rooms {
     /// Rooms that forget everything when the program ends, if there is no `path`.
     pub(crate) fn open(sse: &Sse, path: Option<&Path>) -> io::Result<Self> {
-        let file = path.map(|path| File::options().create(true).read(true).append(true).open(path));
         let mut rooms = Self {
             rooms: NAMES.map(|name| (name, room(sse))).into(),
-            journal: Mutex::new(Journal { newest: 0, file: None }),
+            journal: Mutex::new(Journal { newest: 0, file: None, is_torn: false }),
         };
-        if let Some(file) = file.transpose()? {
-            rooms.remember(file)?;
+        if let Some(path) = path {
+            rooms.remember(open(path)?)?;
         }
         Ok(rooms)
+    }
+
+    pub(crate) fn are_in_memory_only(&self) -> bool {
+        self.journal().file.is_none()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
@@ -76,7 +83,7 @@ impl Rooms {
     pub(crate) fn say(&self, room: &str, said: Said, now: u64) -> io::Result<()> {
         // One lock for both, so that the file, the ids and the room have one order. The write goes
         // to the system's memory, which does not keep other clients waiting.
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut journal = self.journal();
         let id = now.max(journal.newest + 1);
         let record = Record { room: room.to_owned(), id, said };
         journal.write(&record)?;
@@ -84,18 +91,19 @@ impl Rooms {
     }
 
     /// Tells the rooms what the file holds, then goes on writing behind it.
-    fn remember(&mut self, mut file: File) -> io::Result<()> {
+    fn remember(&mut self, file: File) -> io::Result<()> {
         let mut newest = 0;
-        for line in BufReader::new(&file).lines() {
-            // The last line is cut off if the machine went down while it was written.
-            let Ok(record) = serde_json::from_str::<Record>(&line?) else { continue };
+        for line in BufReader::new(&file).split(b'\n') {
+            let Some(record) = Record::read(&line?) else { continue };
             newest = record.id.max(newest);
             self.tell(record)?;
         }
-        // What comes next starts on a line of its own.
-        file.write_all(b"\n")?;
-        self.journal = Mutex::new(Journal { newest, file: Some(file) });
+        self.journal = Mutex::new(Journal { newest, file: Some(file), is_torn: true });
         Ok(())
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, Record { room, id, said }: Record) -> io::Result<()> {
@@ -111,13 +119,35 @@ fn room(sse: &Sse) -> Channel {
     Channel::builder(sse).without_ids().history(KEPT).replay(Start::Last(SHOWN)).build()
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    if path.as_os_str().is_empty() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it names no file"));
+    }
+    File::options().create(true).read(true).append(true).open(path)
+}
+
+impl Record {
+    /// What a line of the file says, if it is whole: the last one is cut off, in the middle of a
+    /// character even, if the machine went down while it was written.
+    fn read(line: &[u8]) -> Option<Self> {
+        let Self { room, id, said } = serde_json::from_slice(line).ok()?;
+        let said = said.check().ok()?;
+        (id <= END_OF_TIME).then_some(Self { room, id, said })
+    }
+}
+
 impl Journal {
     fn write(&mut self, record: &Record) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            let line = serde_json::to_string(record)? + "\n";
-            file.write_all(line.as_bytes())?;
-        }
+        // Given away once, even if the disk is full before the line is whole.
         self.newest = record.id;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let line = serde_json::to_string(record)? + "\n";
+        if self.is_torn {
+            file.write_all(b"\n")?;
+        }
+        self.is_torn = true;
+        file.write_all(line.as_bytes())?;
+        self.is_torn = false;
         Ok(())
     }
 }

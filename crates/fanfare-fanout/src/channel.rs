@@ -262,6 +262,19 @@ impl<A: ?Sized> Channel<A> {
     /// The counter of [`Options::positions`] is not moved: that is for the caller to do
     /// ([`Positions::advance`]) once all channels have been given their events up to there.
     ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Position};
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// let mut cursor = channel.cursor_after(Position(7)).unwrap();
+    /// channel.append_at([(Position(7), "a".into()), (Position(9), "b".into())])?;
+    /// channel.positions().advance(Position(9));
+    ///
+    /// let run = cursor.read(1024, channel.positions().newest())?.unwrap();
+    /// assert_eq!((run.last, &run.bytes[..]), (Position(9), &b"data: b\n\n"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Closed`] after [`close`](Self::close).
@@ -328,6 +341,18 @@ impl<A: ?Sized> Channel<A> {
 
     /// A reader of what lies behind `position`, also of frames that are appended later; `None` when
     /// some of them are no longer kept.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Bounds, Channel, Options, Position};
+    ///
+    /// let bounds = Bounds { frames: 1, ..Bounds::default() };
+    /// let channel = Channel::<()>::new(Options { bounds, ..Options::default() });
+    /// channel.append_all(["a".into(), "b".into()])?;
+    /// assert!(channel.cursor_after(Position::START).is_none());
+    /// let mut cursor = channel.cursor_after(Position(1)).unwrap();
+    /// assert_eq!(cursor.read(1024, Position::END)?.unwrap().bytes, "data: b\n\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cursor_after(&self, position: Position) -> Option<Cursor<A>> {
         let state = self.shared.lock();
         let next = state.window.first_after(position);
@@ -340,9 +365,8 @@ impl<A: ?Sized> Channel<A> {
     /// or of one that shares its epoch and positions, or an id that an event brought along and that
     /// is still kept.
     ///
-    /// Where frames have expired, [`LagPolicy::Gap`] has it tell and start at the oldest kept frame;
-    /// the cursor of the other policies is one that lags. An unknown id is told whatever the policy,
-    /// and everything that is kept follows.
+    /// Where frames are missing, it starts at the oldest kept frame, and says so; with
+    /// [`LagPolicy::Latest`] at the newest, and does not.
     ///
     /// ```
     /// use fanfare_fanout::{Channel, Epoch, Missing, Options, Position};
@@ -361,16 +385,17 @@ impl<A: ?Sized> Channel<A> {
     /// ```
     pub fn resume(&self, last_event_id: &str) -> Resumed<A> {
         let state = self.shared.lock();
-        let place = self.shared.find(&state.window, last_event_id);
-        let (oldest, trimmed) = (state.window.first(), state.window.trimmed());
-        drop(state);
-        let (next, after, missing) = match (place, self.shared.lag_policy) {
+        let window = &state.window;
+        let found = self.shared.find(window, last_event_id);
+        let (next, after, missing) = match (found, self.shared.lag_policy) {
             (Ok((next, after)), _) => (next, after, None),
-            (Err(Missing::Expired), LagPolicy::Latest | LagPolicy::Close) => {
-                (oldest.saturating_sub(1), trimmed, None)
+            (Err(_), LagPolicy::Latest) => {
+                let newest = window.next().saturating_sub(1).max(window.first());
+                (newest, window.trimmed(), None)
             }
-            (Err(missing), _) => (oldest, trimmed, Some(missing)),
+            (Err(missing), _) => (window.first(), window.trimmed(), Some(missing)),
         };
+        drop(state);
         Resumed { cursor: Cursor::new(self.shared.clone(), next), missing, after }
     }
 
@@ -403,8 +428,9 @@ impl<A: ?Sized> Channel<A> {
         &self.shared.positions
     }
 
-    pub(crate) fn is_at(&self, shared: &Arc<Shared<A>>) -> bool {
-        Arc::ptr_eq(&self.shared, shared)
+    /// Whether both are handles of the same channel.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 

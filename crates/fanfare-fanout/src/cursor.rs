@@ -9,7 +9,7 @@ use std::{
 use thiserror::Error;
 
 use crate::{
-    Channel, LagPolicy, Position, Run,
+    LagPolicy, Position, Run,
     channel::{Shared, State},
     sync::MutexGuard,
     waiters::Ticket,
@@ -213,20 +213,6 @@ impl<A: ?Sized> Cursor<A> {
     pub fn read(&mut self, max_bytes: usize, until: Position) -> Result<Option<Run<A>>, Lagged> {
         let mut state = self.shared.lock();
         self.place.read(&mut state, ReadLimit { max_bytes, until }, self.shared.lag_policy)
-    }
-
-    /// Whether this reads `channel`, of which clones are the same.
-    ///
-    /// ```
-    /// use fanfare_fanout::{Channel, Options, Start};
-    ///
-    /// let [news, prices] = [Channel::<()>::new(Options::default()), Channel::new(Options::default())];
-    /// let cursor = news.cursor(Start::Latest);
-    /// assert!(cursor.is_of(&news.clone()));
-    /// assert!(!cursor.is_of(&prices));
-    /// ```
-    pub fn is_of(&self, channel: &Channel<A>) -> bool {
-        channel.is_at(&self.shared)
     }
 }
 

@@ -11,7 +11,7 @@ pub const GAP: EventName = EventName::from_static("gap");
 /// ```
 /// use fanfare_fanout::{Gap, GapReason};
 ///
-/// let gap = Gap { reason: GapReason::Lagged, missed: Some(3), requested: None, resumed_after: None };
+/// let gap = Gap { reason: GapReason::Lagged, missed: Some(3), requested: None, resumed_from: None };
 /// assert_eq!(gap.to_event().to_bytes(), "event: gap\ndata: {\"reason\":\"lagged\",\"missed\":3}\n\n");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +27,7 @@ pub struct Gap<'a> {
     /// The id behind which the stream goes on. The event carries it too, so that a reconnection
     /// right behind it is not told of the same gap again.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
-    pub resumed_after: Option<EventId>,
+    pub resumed_from: Option<EventId>,
 }
 
 /// Why events are missing.
@@ -52,7 +52,7 @@ impl Gap<'_> {
     ///     reason: GapReason::Expired,
     ///     missed: None,
     ///     requested: Some("10000000-3"),
-    ///     resumed_after: Some(Epoch::from_seed(1).id(Position(8))),
+    ///     resumed_from: Some(Epoch::from_seed(1).id(Position(8))),
     /// }
     /// .to_event();
     /// assert_eq!(event.name(), "gap");
@@ -61,7 +61,7 @@ impl Gap<'_> {
     pub fn to_event(&self) -> Event {
         // Strings and numbers always serialise; were it otherwise, the name alone says it.
         let event = Event::json(self).unwrap_or_default().with_name(GAP);
-        match &self.resumed_after {
+        match &self.resumed_from {
             Some(id) => event.with_id(id.clone()),
             None => event,
         }

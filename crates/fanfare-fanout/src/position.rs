@@ -120,7 +120,8 @@ impl Positions {
         Self(Arc::new(AtomicU64::new(Position::START.0)))
     }
 
-    /// The highest position drawn so far; [`Position::START`] before the first.
+    /// The highest position that was drawn or [advanced](Self::advance) to; [`Position::START`] before
+    /// the first.
     pub fn newest(&self) -> Position {
         Position(self.0.load(Ordering::Acquire))
     }

@@ -19,6 +19,23 @@ impl Turn {
     ///
     /// All channels must draw from the same [`Positions`](crate::Positions), and `newest` must have
     /// been loaded before: then every frame up to it is found, and what is read is in order.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Position, Positions, Start, Turn};
+    /// # use std::task::{Context, Poll, Waker};
+    /// # let context = &mut Context::from_waker(Waker::noop());
+    ///
+    /// let positions = Positions::new();
+    /// let options = || Options { positions: positions.clone(), ..Options::default() };
+    /// let [news, prices] = [Channel::<()>::new(options()), Channel::<()>::new(options())];
+    /// let mut cursors = [news.cursor(Start::Latest), prices.cursor(Start::Latest)];
+    /// prices.append("9.99".into())?;
+    /// news.append("to everybody".into())?;
+    ///
+    /// let turn = Turn::poll(cursors.iter_mut(), positions.newest(), context);
+    /// assert_eq!(turn, Poll::Ready(Some(Turn { index: 1, until: Position(2) })));
+    /// # Ok::<(), fanfare_fanout::Closed>(())
+    /// ```
     pub fn poll<'a, A: ?Sized + 'a>(
         cursors: impl Iterator<Item = &'a mut Cursor<A>>,
         newest: Position,

@@ -19,7 +19,8 @@ use crate::{Body, Rejection, Sse};
 
 impl Sse {
     /// Puts this in front of a service: it takes the requests for event streams (GET and HEAD of
-    /// its path), every other request reaches the service as before.
+    /// its path), every other request reaches the service as before. HEAD is answered with the
+    /// head of a stream, and makes no client.
     ///
     /// What comes out is a tower service; with the feature `axum` it goes right into
     /// `axum::serve`, and with the feature `hyper`, around a hyper service, it is one too. `Sse`
@@ -32,6 +33,27 @@ impl Sse {
     /// A layer of an axum `Router` is around the routes and the fallback that the router has by then:
     /// add it last, behind `fallback`, and not to a router that is nested or merged into another.
     /// Attaching to the finished router has no such conditions.
+    ///
+    /// When the peer leaves before there is an answer, the server drops the request's future: a
+    /// client that there is by then ends.
+    ///
+    /// ```
+    /// # use tower::ServiceExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::{Router, routing::get};
+    /// use fanfare::Sse;
+    ///
+    /// # let request = |target: &str| http::Request::get(target).body(axum::body::Body::empty());
+    /// let app = Router::new().route("/", get(|| async { "okay" }));
+    /// let service = Sse::new().attach(app);
+    /// let stream = service.clone().oneshot(request("/sse")?).await?;
+    /// assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    /// let page = service.oneshot(request("/")?).await?;
+    /// assert_eq!(page.headers()["content-length"], "4");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn attach<S>(&self, service: S) -> Attached<S> {
         Attached { service, sse: self.clone() }
     }

@@ -69,7 +69,10 @@ where
 /// access play no part, nor do its connection handlers.
 ///
 /// ```
-/// use axum::{Router, extract::{FromRef, Path}, response::IntoResponse, routing::get};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {futures_util::StreamExt, http_body_util::BodyExt, tower::ServiceExt};
+/// use axum::{Router, body::Body, extract::Path, response::IntoResponse, routing::get};
 /// use fanfare::{Accept, Sse};
 ///
 /// async fn room(Path(room): Path<String>, Accept { client, response }: Accept) -> impl IntoResponse {
@@ -78,6 +81,12 @@ where
 /// }
 ///
 /// let app: Router = Router::new().route("/rooms/{room}", get(room)).with_state(Sse::new());
+/// let request = http::Request::get("/rooms/7").body(Body::empty())?;
+/// let mut wire = app.oneshot(request).await?.into_body().into_data_stream();
+/// assert_eq!(wire.next().await.unwrap()?, ":ok\n\n");
+/// assert_eq!(wire.next().await.unwrap()?, "data: welcome to 7\n\n");
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct Accept {

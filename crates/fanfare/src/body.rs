@@ -82,8 +82,8 @@ impl<S: Source> Framed<S> {
 pin_project_lite::pin_project! {
     /// The body of the response that carries a client's event stream, or says why there is none.
     ///
-    /// hyper, and every server built on it, polls it for frames; each is what has become ready
-    /// since the last, as one piece. Dropping it ends the client.
+    /// hyper, and every server built on it, polls it for frames; each holds as many events as lie in
+    /// one piece. Dropping it ends the client.
     #[derive(Debug)]
     pub struct Body {
         #[pin]

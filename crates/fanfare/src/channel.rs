@@ -47,6 +47,7 @@ pub(crate) type Audience = dyn Fn(&Client) -> bool + Send + Sync;
 /// let news = Channel::new(&sse);
 /// let everybody = news.clone();
 /// sse.on_connection(move |client| ready(everybody.join(&client)));
+///
 /// news.broadcast("to everybody")?;
 /// news.broadcast(Event::new("with a name").with_name(EventName::from_static("news")))?;
 /// news.broadcast_to("to some", |client| client.query().get("vip").is_some())?;
@@ -75,6 +76,17 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Member(Channel);
 
 /// Why a client could not join a channel.
+///
+/// ```
+/// use fanfare::{Channel, JoinError, Sse};
+///
+/// let [sse, other] = [Sse::new(), Sse::new()];
+/// # let (client, _response) = sse.accept(http::Request::new(()).into_parts().0)?;
+/// assert_eq!(Channel::new(&other).join(&client), Err(JoinError::OtherSse)); // a client of `sse`
+/// client.close();
+/// assert_eq!(Channel::new(&sse).join(&client), Err(JoinError::Closed));
+/// # Ok::<(), fanfare::Rejection>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum JoinError {
     /// The client's stream has ended.
@@ -97,15 +109,27 @@ impl From<Closed> for JoinError {
 /// Settings for a new [`Channel`].
 ///
 /// ```
-/// use fanfare::{Channel, LagPolicy, Sse, Start};
+/// # use http_body_util::BodyExt;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let sse = fanfare::Sse::new();
+/// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+/// use fanfare::{Channel, LagPolicy, Start};
 ///
-/// let sse = Sse::new();
 /// let prices = Channel::builder(&sse)
 ///     .history(1)
 ///     .replay(Start::Last(1)) // who joins sees the last price at once
-///     .lag_policy(LagPolicy::Latest)
+///     .lag_policy(LagPolicy::Latest) // who is slow sees the newest only
+///     .without_ids()
 ///     .build();
-/// assert!(prices.is_empty());
+/// prices.broadcast("9.98")?;
+/// prices.broadcast("9.99")?;
+/// prices.join(&client)?;
+/// # client.close();
+/// let wire = response.into_body().collect().await?.to_bytes();
+/// assert_eq!(wire, ":ok\n\ndata: 9.99\n\n");
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct ChannelBuilder {
@@ -137,12 +161,35 @@ impl Channel {
 
     /// Gives `client` the channel's events from now on.
     ///
-    /// A client that came with a last event id goes on right behind that event. What of it is no
-    /// longer kept, or an id that is not of this channel, is told by a `gap` event, and everything
+    /// A client that came with a last event id goes on right behind that event, of whichever channel
+    /// of the `Sse` it is. If what follows it is no longer kept, it is told by a `gap` event (or as
+    /// the [`LagPolicy`] says); so it is, whatever the policy, if the id is unknown. Then everything
     /// kept follows. A client without one starts where the channel's
-    /// [`replay`](ChannelBuilder::replay) says. Joining twice is joining once.
+    /// [`replay`](ChannelBuilder::replay) says, and so does one that has [left](Self::leave) and
+    /// joins again. Joining twice is joining once.
     ///
     /// A client that resumes joins several channels at once, by [`Client::join_all`].
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let request = http::Request::get("/sse").header("last-event-id", "1").body(())?;
+    /// # let (client, response) = sse.accept(request.into_parts().0)?;
+    /// use fanfare::{Channel, Event, EventId};
+    ///
+    /// let news = Channel::new(&sse);
+    /// news.broadcast(Event::new("a").with_id(EventId::from_static("1")))?;
+    /// news.broadcast(Event::new("b").with_id(EventId::from_static("2")))?;
+    /// // A client that comes with `Last-Event-ID: 1`:
+    /// news.join(&client)?;
+    /// # client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\nid: 2\ndata: b\n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -153,6 +200,26 @@ impl Channel {
 
     /// As [`join`](Self::join), from `start`, whatever last event id the client came with: for
     /// channels in which the past means nothing, such as who is there.
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let request = http::Request::get("/sse").header("last-event-id", "1").body(())?;
+    /// # let (client, response) = sse.accept(request.into_parts().0)?;
+    /// use fanfare::{Channel, Start};
+    ///
+    /// let present = Channel::builder(&sse).without_ids().build();
+    /// present.broadcast("Ada came in")?;
+    /// present.join_from(&client, Start::Latest)?;
+    /// present.broadcast("Bob came in")?;
+    /// # client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\ndata: Bob came in\n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -192,15 +259,39 @@ impl Channel {
     }
 
     /// Gives `client` no more events of this channel, from now on or at least very soon: what is
-    /// already on its way to the socket still arrives.
+    /// already on its way to the socket still arrives. Its stream goes on, also when it is in no
+    /// channel any more.
+    ///
+    /// ```
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, _response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// # let news = fanfare::Channel::new(&sse);
+    /// news.join(&client)?;
+    /// news.leave(&client);
+    /// assert!(news.is_empty());
+    /// assert!(!client.is_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn leave(&self, client: &Client) {
         client.outbox().leave(self);
     }
 
-    /// Sends an event to every client in the channel. Does not wait.
+    /// Sends an event to every client in the channel, and tells its position among the events of all
+    /// channels of the `Sse`. Does not wait.
     ///
     /// An id that the event brings along is sent instead of the stamp; a client can resume from it
     /// while its event is kept, in this channel only.
+    ///
+    /// ```
+    /// use fanfare::{Channel, Event, EventName, Position, Sse};
+    ///
+    /// let sse = Sse::new();
+    /// let [news, prices] = [Channel::new(&sse), Channel::new(&sse)];
+    /// let price = Event::new("9.99").with_name(EventName::from_static("price"));
+    /// assert_eq!(prices.broadcast(price)?, Position(1));
+    /// assert_eq!(news.broadcast("to everybody")?, Position(2));
+    /// # Ok::<(), fanfare::Closed>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -214,11 +305,24 @@ impl Channel {
     /// takes its place for all.
     ///
     /// ```
-    /// use fanfare::{Channel, Sse};
-    ///
-    /// let news = Channel::new(&Sse::new());
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let news = fanfare::Channel::builder(&sse).without_ids().build();
+    /// # let request = |target: &str| http::Request::get(target).body(()).map(|it| it.into_parts().0);
+    /// let (guest, to_guest) = sse.accept(request("/sse")?)?;
+    /// let (member, to_member) = sse.accept(request("/sse?member")?)?;
+    /// news.join(&guest)?;
+    /// news.join(&member)?;
     /// news.broadcast_to("to members", |client| client.query().get("member").is_some())?;
-    /// # Ok::<(), fanfare::Closed>(())
+    /// # news.close();
+    /// # let to_guest = to_guest.into_body().collect().await?.to_bytes();
+    /// # let to_member = to_member.into_body().collect().await?.to_bytes();
+    /// assert_eq!(to_guest, ":ok\n\n");
+    /// assert_eq!(to_member, ":ok\n\ndata: to members\n\n");
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Errors
@@ -232,7 +336,18 @@ impl Channel {
         self.0.log.append_for(event.into(), Arc::new(is_meant)).map_err(|fanout::Closed| Closed)
     }
 
-    /// How many clients are in the channel.
+    /// How many clients are in the channel: those that have joined, and have neither left nor ended.
+    ///
+    /// ```
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// # let news = fanfare::Channel::new(&sse);
+    /// news.join(&client)?;
+    /// assert_eq!(news.len(), 1);
+    /// drop(response); // as the server does when the peer leaves
+    /// assert!(news.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.0.members.load(Ordering::Relaxed)
     }
@@ -244,6 +359,27 @@ impl Channel {
 
     /// Ends the channel: its clients get what is left, then leave it, and the stream of a client
     /// that is in no other channel ends. Clients can still join, to the same effect.
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// # let news = fanfare::Channel::builder(&sse).without_ids().build();
+    /// use fanfare::{Closed, End};
+    ///
+    /// news.join(&client)?;
+    /// news.broadcast("good bye")?;
+    /// news.close();
+    /// assert_eq!(news.broadcast("too late"), Err(Closed));
+    ///
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\ndata: good bye\n\n");
+    /// assert_eq!(client.closed().await, End::Closed);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(&self) {
         self.0.log.close();
     }
@@ -270,18 +406,14 @@ impl Client {
     /// second still has to give, and a client that loses its connection then would miss that.
     ///
     /// ```
-    /// # fn handler(client: &fanfare::Client, sse: &fanfare::Sse) -> Result<(), fanfare::JoinError> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, _response) = sse.accept(http::Request::new(()).into_parts().0)?;
     /// use fanfare::Channel;
     ///
-    /// let [news, prices] = [Channel::new(sse), Channel::new(sse)];
+    /// let [news, prices] = [Channel::new(&sse), Channel::new(&sse)];
     /// client.join_all([&news, &prices])?;
     /// assert_eq!((news.len(), prices.len()), (1, 1));
-    /// # Ok(())
-    /// # }
-    /// # let sse = fanfare::Sse::new();
-    /// # let request = http::Request::new(()).into_parts().0;
-    /// # let (client, _response) = sse.accept(request).unwrap();
-    /// # handler(&client, &sse).unwrap();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
@@ -314,6 +446,26 @@ fn admit(
 impl ChannelBuilder {
     /// Keeps this many events at most (16,384 if not set; at least 1), for clients that resume or
     /// are slow.
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// use fanfare::{Channel, Start};
+    ///
+    /// let news = Channel::builder(&sse).history(2).replay(Start::Earliest).without_ids().build();
+    /// for event in ["a", "b", "c"] {
+    ///     news.broadcast(event)?;
+    /// }
+    /// news.join(&client)?;
+    /// # client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\ndata: b\n\ndata: c\n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn history(mut self, events: usize) -> Self {
         self.bounds.frames = events;
         self
@@ -327,19 +479,42 @@ impl ChannelBuilder {
     }
 
     /// What becomes of a client that falls behind the history ([`LagPolicy::Gap`] if not set).
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// use fanfare::{Channel, LagPolicy};
+    ///
+    /// let news = Channel::builder(&sse).history(1).lag_policy(LagPolicy::Gap).without_ids().build();
+    /// news.join(&client)?;
+    /// for event in ["a", "b", "c"] {
+    ///     news.broadcast(event)?; // faster than the client reads
+    /// }
+    /// # client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// let gap = "event: gap\ndata: {\"reason\":\"lagged\",\"missed\":2}\n\n";
+    /// assert_eq!(wire, format!(":ok\n\n{gap}data: c\n\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lag_policy(mut self, lag_policy: LagPolicy) -> Self {
         self.lag_policy = lag_policy;
         self
     }
 
-    /// Where a client without a last event id starts ([`Start::Latest`] if not set).
+    /// Where a client without a last event id starts ([`Start::Latest`] if not set), and one that has
+    /// left and joins again.
     pub fn replay(mut self, start: Start) -> Self {
         self.replay = start;
         self
     }
 
     /// Sends events as they are, without stamping ids. Clients cannot resume, except from ids that
-    /// the events bring along.
+    /// the events bring along: one that comes with a stamp of another channel starts where
+    /// [`replay`](Self::replay) says.
     pub fn without_ids(mut self) -> Self {
         self.stamps_ids = false;
         self

@@ -171,12 +171,12 @@ impl Feed {
         requested: Option<&str>,
         until: Position,
     ) -> Bytes {
-        let resumed_after = match &self.joined[..] {
+        let resumed_from = match &self.joined[..] {
             [only] if only.channel.stamps_ids() => Some(self.epoch.id(until)),
             _ => None,
         };
-        self.knows_place |= resumed_after.is_some();
-        Gap { reason, missed, requested, resumed_after }.to_event().to_bytes()
+        self.knows_place |= resumed_from.is_some();
+        Gap { reason, missed, requested, resumed_from }.to_event().to_bytes()
     }
 
     /// Everything up to `newest` has been read. A client that was given no event yet could not

@@ -54,8 +54,8 @@ impl fmt::Debug for Gate {
 
 /// The answer to a request that gets no event stream.
 ///
-/// Made from a status, or a whole response. Any status but 200 makes an `EventSource` give up for
-/// good; 204 is the one that says so.
+/// Made from a status, or a whole response. Any status but 200 and that of a redirect makes an
+/// `EventSource` give up for good; 204 is the one that says so.
 ///
 /// ```
 /// use fanfare::Rejection;
@@ -84,7 +84,23 @@ impl Rejection {
         self.0.status()
     }
 
-    /// The answer.
+    /// The answer, for routes of your own.
+    ///
+    /// ```
+    /// use fanfare::{Body, Sse};
+    /// use http::{Response, request::Parts};
+    ///
+    /// fn route(sse: &Sse, request: Parts) -> Response<Body> {
+    ///     match sse.accept(request) {
+    ///         Ok((_client, response)) => response,
+    ///         Err(rejection) => rejection.into_response(),
+    ///     }
+    /// }
+    ///
+    /// let full = Sse::builder().max_clients(0).build();
+    /// # let request = http::Request::new(()).into_parts().0;
+    /// assert_eq!(route(&full, request).headers()["retry-after"], "5");
+    /// ```
     pub fn into_response(self) -> Response<Body> {
         self.0.map(Body::whole)
     }

@@ -27,17 +27,27 @@
 //! | dropped | what happens |
 //! |---|---|
 //! | a [`Client`], [`Channel`] or [`Sse`] handle | nothing: streams go on until they are closed or their connections end |
-//! | the response or its [`Body`] | the client's stream ends, as when the peer leaves |
+//! | the response of a client or its [`Body`] | the client's stream ends, as when the peer leaves |
+//! | the response of [`Sse::stream`] and its like, or its [`StreamBody`] | the stream that it carries is dropped |
+//! | the future of a request that waits in [`verify_async`] or [`authorize`] | that future of yours is dropped; there is no client |
+//! | the future of a request that waits for room in [`Connections`] | its client ends, also for those to whom it has been given |
 //! | the future of [`Client::send`] or [`Client::comment`] | before it is ready: nothing is sent |
 //! | the future of [`Client::pipe`] or [`Client::pipe_wire`] | the source is dropped; what was sent stays sent |
 //! | the future of [`Client::closed`], [`Sse::shutdown_begun`] or [`Sse::grace_over`] | nothing |
 //! | the future of [`Sse::shutdown_on`] | before the signal: there will be no shutdown |
-//! | [`Connections`] | new clients are no longer put into it |
+//! | [`Connections`] | new clients are no longer put into it; those in it stay connected |
+//!
+//! A server drops the request's future, or the response, when the peer leaves. The futures of
+//! [`Sse::on_connection`] are not dropped then: they run to their end.
+//!
+//! [`verify_async`]: Builder::verify_async
+//! [`authorize`]: Builder::authorize
 //!
 //! # Requirements
 //!
-//! Bodies and connection handlers run on a tokio runtime with time enabled. Without one,
-//! handlers of [`Sse::on_connection`] panic, as `tokio::spawn` does.
+//! Bodies and connection handlers run on a tokio runtime with time enabled. Without one, bodies that
+//! have nothing to send and handlers of [`Sse::on_connection`] that wait panic, as `tokio::time` and
+//! `tokio::spawn` do.
 //!
 //! # Features
 //!

@@ -19,7 +19,7 @@ use futures_util::future::select;
 use http::{Method, Response, request::Parts};
 use slab::Slab;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     time::{Instant, sleep},
 };
 
@@ -473,7 +473,8 @@ impl Sse {
         }
     }
 
-    pub(crate) fn has_begun_shutdown(&self) -> bool {
+    /// Whether the shutdown has begun.
+    pub fn has_begun_shutdown(&self) -> bool {
         self.0.closing.get().is_some()
     }
 
@@ -711,10 +712,10 @@ impl Builder {
         self
     }
 
-    /// Sends a comment after this much silence (15 s if not set; at least 1 ms), or now and then, to
-    /// a client of channels, an id without data, which dispatches nothing either. `None` sends
-    /// none; a peer that is gone without a word is then only noticed when an event cannot be
-    /// delivered.
+    /// Sends a comment after this much silence (15 s if not set, at least 1 ms), or an id without
+    /// data, which dispatches nothing either, when events passed that were not meant for the client.
+    /// `None` sends none; a peer that is gone without a word is then only noticed when an event
+    /// cannot be delivered.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -808,7 +809,8 @@ impl Builder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn queue_bytes(mut self, bytes: u32) -> Self {
-        self.settings.queue_bytes = bytes.max(1);
+        let most = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
+        self.settings.queue_bytes = bytes.clamp(1, most);
         self
     }
 

@@ -36,15 +36,25 @@ impl Sse {
     /// that does there is [`respond`](Self::respond).
     ///
     /// ```
+    /// # async fn request(app: axum::Router, target: &str) -> Result<bytes::Bytes, axum::Error> {
+    /// #     let request = http::Request::get(target).body(axum::body::Body::empty());
+    /// #     let response = tower::ServiceExt::oneshot(app, request.unwrap()).await.unwrap();
+    /// #     axum::body::to_bytes(response.into_body(), usize::MAX).await
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use axum::{Router, response::IntoResponse, routing::get};
     /// use fanfare::Sse;
     /// use futures_util::stream;
     ///
     /// async fn countdown() -> impl IntoResponse {
-    ///     Sse::stream(stream::iter((0..3).rev().map(|number| number.to_string())))
+    ///     Sse::stream(stream::iter((1..=2).rev().map(|number| number.to_string())))
     /// }
     ///
-    /// let app: Router = Router::new().route("/countdown", get(countdown));
+    /// let app = Router::new().route("/countdown", get(countdown));
+    /// assert_eq!(request(app, "/countdown").await?, ":ok\n\ndata: 2\n\ndata: 1\n\n");
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn stream<S>(
         events: S,
@@ -58,6 +68,25 @@ impl Sse {
 
     /// As [`stream`](Self::stream) for a stream that may fail, which breaks the connection off: a
     /// client sees that the stream did not end as it should.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {futures_util::StreamExt, http_body_util::BodyExt, std::pin::pin};
+    /// use std::io;
+    /// use fanfare::Sse;
+    /// use futures_util::stream;
+    ///
+    /// let rows = stream::iter([Ok("a"), Err(io::Error::other("the database is gone"))]);
+    /// let response = Sse::try_stream(rows);
+    ///
+    /// let mut wire = pin!(response.into_body().into_data_stream());
+    /// assert_eq!(wire.next().await.unwrap()?, ":ok\n\n");
+    /// assert_eq!(wire.next().await.unwrap()?, "data: a\n\n");
+    /// assert!(wire.next().await.unwrap().is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_stream<S, T, E>(
         events: S,
     ) -> Response<StreamBody<impl Stream<Item = Result<Bytes, E>>>>
@@ -72,6 +101,13 @@ impl Sse {
     /// that of its clients, so that `with_graceful_shutdown` returns.
     ///
     /// ```
+    /// # async fn request(app: axum::Router, target: &str) -> Result<bytes::Bytes, axum::Error> {
+    /// #     let request = http::Request::get(target).body(axum::body::Body::empty());
+    /// #     let response = tower::ServiceExt::oneshot(app, request.unwrap()).await.unwrap();
+    /// #     axum::body::to_bytes(response.into_body(), usize::MAX).await
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use axum::{Router, extract::State, response::IntoResponse, routing::get};
     /// use fanfare::Sse;
     /// use futures_util::{StreamExt, stream};
@@ -83,7 +119,16 @@ impl Sse {
     ///     }))
     /// }
     ///
-    /// let app: Router = Router::new().route("/ticks", get(ticks)).with_state(Sse::new());
+    /// let sse = Sse::new();
+    /// let app = Router::new().route("/ticks", get(ticks)).with_state(sse.clone());
+    /// # tokio::spawn(async move {
+    /// #     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    /// #     sse.begin_shutdown();
+    /// # });
+    /// // With a shutdown after a second and a half:
+    /// assert!(request(app, "/ticks").await?.starts_with(b":ok\n\ndata: tick\n\nretry: "));
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn respond<S>(
         &self,
@@ -105,11 +150,22 @@ impl Sse {
         S: Stream<Item = Result<T, E>>,
         T: Into<Event>,
     {
+        self.respond_encoded(encoded(events))
+    }
+
+    /// As [`try_respond`](Self::try_respond), for events that have the form of the wire already:
+    /// chunks that each end with the end of an event, and none of them empty.
+    pub fn respond_encoded<S, E>(
+        &self,
+        chunks: S,
+    ) -> Response<StreamBody<impl Stream<Item = Result<Bytes, E>> + use<S, E>>>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+    {
         let sse = self.clone();
-        let farewell =
-            stream::once(async move { sse.has_begun_shutdown().then(|| sse.farewell()) });
-        let until_shutdown = encoded(events).take_until(Box::pin(self.shutdown_begun()));
-        open(until_shutdown.chain(farewell.filter_map(ready).map(Ok)))
+        let farewell = async move { sse.has_begun_shutdown().then(|| sse.farewell()) };
+        let farewell = stream::once(farewell).filter_map(ready).map(Ok);
+        open(chunks.take_until(Box::pin(self.shutdown_begun())).chain(farewell))
     }
 }
 
@@ -131,7 +187,22 @@ where
 }
 
 pin_project_lite::pin_project! {
-    /// The body that carries a stream of events.
+    /// The body that carries a stream of events, of the responses that [`Sse::stream`] and its like
+    /// make. Dropping it drops the stream.
+    ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use fanfare::Sse;
+    /// use futures_util::stream;
+    ///
+    /// let response = Sse::stream(stream::iter(["a", "b"]));
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\ndata: a\n\ndata: b\n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub struct StreamBody<S> {
         #[pin]
         body: Framed<Chunks<S>>,
@@ -142,12 +213,20 @@ impl<S> StreamBody<S> {
     /// The same body with a comment after this much silence instead of 15 s; `None`: without.
     ///
     /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use {futures_util::StreamExt, http_body_util::BodyExt, std::pin::pin};
     /// use std::time::Duration;
     /// use fanfare::Sse;
+    /// use futures_util::stream;
     ///
-    /// let response = Sse::stream(futures_util::stream::iter(["a"]))
+    /// let response = Sse::stream(stream::pending::<&str>())
     ///     .map(|body| body.with_keep_alive(Some(Duration::from_secs(5))));
-    /// assert_eq!(response.status(), 200);
+    /// let mut wire = pin!(response.into_body().into_data_stream());
+    /// assert_eq!(wire.next().await.unwrap()?, ":ok\n\n");
+    /// assert_eq!(wire.next().await.unwrap()?, ":\n\n"); // 5 s later
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn with_keep_alive(self, silence: Option<Duration>) -> Self {
         Self { body: self.body.with_keep_alive(silence) }
@@ -222,6 +301,22 @@ impl Client {
     /// Sends everything that `events` gives, at the client's pace, and returns at its end. The
     /// stream to the client stays open.
     ///
+    /// ```
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
+    /// use futures_util::stream;
+    ///
+    /// client.pipe(stream::iter(["a", "b"])).await?;
+    /// # client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\ndata: a\n\ndata: b\n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Closed`] as soon as the client is gone, also while `events` has nothing; `events` is
@@ -239,16 +334,25 @@ impl Client {
     }
 
     /// Sends every event of another event stream, which comes as bytes, such as the body of an
-    /// upstream's response. Names, ids and reconnection times go along; comments do not.
+    /// upstream's response. Names, ids and reconnection times go along; comments do not. An event
+    /// that is not whole when `chunks` ends is left out.
     ///
     /// ```
-    /// # async fn handler(client: fanfare::Client) {
+    /// # use http_body_util::BodyExt;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let sse = fanfare::Sse::new();
+    /// # let (client, response) = sse.accept(http::Request::new(()).into_parts().0)?;
     /// use std::io;
     /// use bytes::Bytes;
     /// use futures_util::stream;
     ///
-    /// let upstream = stream::iter([Bytes::from("data: a\n\nda"), Bytes::from("ta: b\n\n")]);
-    /// client.pipe_wire(futures_util::StreamExt::map(upstream, Ok::<_, io::Error>)).await.unwrap();
+    /// let chunks = [Bytes::from("id: 7\ndata: a\n\n:a comment\nda"), Bytes::from("ta: b\n\n")];
+    /// client.pipe_wire(stream::iter(chunks.map(Ok::<_, io::Error>))).await?;
+    /// # client.close();
+    /// let wire = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(wire, ":ok\n\nid: 7\ndata: a\n\nid: 7\ndata: b\n\n");
+    /// # Ok(())
     /// # }
     /// ```
     ///

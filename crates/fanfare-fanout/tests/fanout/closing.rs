@@ -74,10 +74,9 @@ fn cursors_keep_the_channel_when_its_handles_are_gone() {
 fn a_clone_is_the_same_channel() {
     let channel = Channel::<()>::new(Options::default());
     let clone = channel.clone();
-    let cursor = channel.cursor(Start::Latest);
     clone.close();
 
     assert_eq!(channel.append(numbered(0)), Err(Closed));
-    assert!(cursor.is_of(&clone));
-    assert!(!cursor.is_of(&Channel::new(Options::default())));
+    assert!(channel.is_same(&clone));
+    assert!(!channel.is_same(&Channel::new(Options::default())));
 }

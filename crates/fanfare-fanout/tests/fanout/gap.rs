@@ -10,12 +10,12 @@ fn a_lag_tells_how_many_events_are_missing_and_where_the_stream_goes_on() {
         reason: GapReason::Lagged,
         missed: Some(3),
         requested: None,
-        resumed_after: Some(EventId::from_static("10000000-8")),
+        resumed_from: Some(EventId::from_static("10000000-8")),
     };
 
     assert_eq!(
         data(&gap),
-        json!({ "reason": "lagged", "missed": 3, "resumed_after": "10000000-8" })
+        json!({ "reason": "lagged", "missed": 3, "resumed_from": "10000000-8" })
     );
 }
 
@@ -25,12 +25,12 @@ fn an_expired_id_is_told_with_the_id_that_was_asked_for() {
         reason: GapReason::Expired,
         missed: None,
         requested: Some("10000000-2"),
-        resumed_after: Some(EventId::from_static("10000000-8")),
+        resumed_from: Some(EventId::from_static("10000000-8")),
     };
 
     assert_eq!(
         data(&gap),
-        json!({ "reason": "expired", "requested": "10000000-2", "resumed_after": "10000000-8" }),
+        json!({ "reason": "expired", "requested": "10000000-2", "resumed_from": "10000000-8" }),
     );
 }
 
@@ -41,7 +41,7 @@ fn an_unknown_id_is_told_as_it_came() {
         reason: GapReason::Unknown,
         missed: None,
         requested: Some(requested),
-        resumed_after: None,
+        resumed_from: None,
     };
 
     assert_eq!(data(&gap), json!({ "reason": "unknown", "requested": requested }));
@@ -53,7 +53,7 @@ fn what_is_asked_for_cannot_become_a_field() {
         reason: GapReason::Unknown,
         missed: None,
         requested: Some("1\ndata: injected\r\n\r\n"),
-        resumed_after: None,
+        resumed_from: None,
     };
 
     assert_eq!(data(&gap)["requested"], "1\ndata: injected\r\n\r\n");
@@ -62,11 +62,11 @@ fn what_is_asked_for_cannot_become_a_field() {
 #[test]
 fn the_event_carries_the_id_behind_which_the_stream_goes_on() {
     let id = EventId::from_static("10000000-8");
-    let gap = |resumed_after| Gap {
+    let gap = |resumed_from| Gap {
         reason: GapReason::Lagged,
         missed: Some(1),
         requested: None,
-        resumed_after,
+        resumed_from,
     };
 
     assert_eq!(gap(Some(id.clone())).to_event().id(), Some(&id));

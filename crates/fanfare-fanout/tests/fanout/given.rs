@@ -63,7 +63,10 @@ fn a_cursor_leaves_out_what_comes_late() {
     append(&channel, &[11, 12]);
     assert!(poll_next(&mut cursor, Waker::noop()).is_pending());
     append(&channel, &[13, 14]);
-    assert_eq!(poll_next(&mut cursor, Waker::noop()), std::task::Poll::Ready(Next::Frame(Position(14))));
+    assert_eq!(
+        poll_next(&mut cursor, Waker::noop()),
+        std::task::Poll::Ready(Next::Frame(Position(14)))
+    );
     assert_eq!(read_texts(&mut cursor), ["14"]);
     append(&channel, &[15]);
     assert_eq!(read_texts(&mut cursor), ["15"]);
@@ -86,7 +89,8 @@ fn what_is_before_the_beginning_has_expired() {
     positions.advance(Position(20));
     positions.advance(Position(19));
     assert_eq!(positions.newest(), Position(20));
-    let options = Options { positions, epoch: Some(epoch), after: Position(10), ..Options::default() };
+    let options =
+        Options { positions, epoch: Some(epoch), after: Position(10), ..Options::default() };
     let channel = Channel::<()>::new(options);
     let missing = |position| channel.resume(epoch.id(Position(position)).as_str()).missing;
     assert_eq!(missing(9), Some(Missing::Expired));

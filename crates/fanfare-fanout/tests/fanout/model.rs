@@ -298,12 +298,14 @@ impl Model {
 
     fn resume(&mut self, id: &Id) {
         let found = self.find_behind(id);
-        let is_lag = found == Err(Missing::Expired) && self.lag_policy != LagPolicy::Gap;
+        let skips = found.is_err() && self.lag_policy == LagPolicy::Latest;
         let resumed = self.channel.resume(&self.text(id));
-        assert_eq!(resumed.missing, found.err().filter(|_| !is_lag));
+        assert_eq!(resumed.missing, found.err().filter(|_| !skips));
         let newest_gone = self.frames[..self.oldest_kept].last();
         let oldest = newest_gone.map_or(Position::START, |frame| frame.position);
-        let (next, after) = found.unwrap_or((self.oldest_kept - usize::from(is_lag), oldest));
+        let newest = self.frames.len().saturating_sub(1);
+        let missed = if skips { newest } else { self.oldest_kept };
+        let (next, after) = found.unwrap_or((missed, oldest));
         assert_eq!(resumed.after, after);
         self.readers.push(Reader { cursor: resumed.cursor, next, ended: false });
     }

@@ -439,7 +439,7 @@ async fn a_resume_behind_what_is_kept_is_told_of_the_gap_and_gets_what_is_kept()
     let bytes = resumed.bytes();
     let gap = format!(
         "event: gap\nid: {epoch}-7\n\
-         data: {{\"reason\":\"expired\",\"requested\":\"{epoch}-2\",\"resumed_after\":\"{epoch}-7\"}}\n\n"
+         data: {{\"reason\":\"expired\",\"requested\":\"{epoch}-2\",\"resumed_from\":\"{epoch}-7\"}}\n\n"
     );
     assert!(bytes.starts_with(gap.as_bytes()), "{bytes:?}");
     assert_eq!(data_in(bytes.slice(gap.len()..)), ["8", "9", "10"]);
@@ -475,7 +475,7 @@ async fn an_id_of_another_log_is_told_as_a_gap_and_gets_what_is_kept() {
         assert_eq!(events[0].name(), "gap");
         let gap: serde_json::Value = events[0].parse_json().unwrap();
         let expected = serde_json::json!({
-            "reason": "unknown", "requested": unknown, "resumed_after": format!("{epoch}-0"),
+            "reason": "unknown", "requested": unknown, "resumed_from": format!("{epoch}-0"),
         });
         assert_eq!(gap, expected);
         let data: Vec<_> = events[1..].iter().map(Event::data).collect();
@@ -556,7 +556,7 @@ async fn a_stalled_member_is_told_what_it_missed() {
     let bytes = client.bytes();
     let gap = format!(
         "event: gap\nid: {epoch}-6\n\
-         data: {{\"reason\":\"lagged\",\"missed\":5,\"resumed_after\":\"{epoch}-6\"}}\n\n"
+         data: {{\"reason\":\"lagged\",\"missed\":5,\"resumed_from\":\"{epoch}-6\"}}\n\n"
     );
     assert!(bytes.starts_with(gap.as_bytes()), "{bytes:?}");
     assert_eq!(data_in(bytes.slice(gap.len()..)), texts(7..=10));

@@ -343,10 +343,10 @@ impl<'a> Checked<'a> {
 
     fn take_gap(&mut self, event: &Event) {
         let gap: serde_json::Value = event.parse_json().unwrap();
-        let resumed_after = event.id().unwrap().as_str();
-        assert_eq!(gap["resumed_after"], resumed_after);
+        let resumed_from = event.id().unwrap().as_str();
+        assert_eq!(gap["resumed_from"], resumed_from);
         // The only channel of its `Sse`: positions are numbers.
-        let next = resumed_after.split_once('-').unwrap().1.parse::<u64>().unwrap() + 1;
+        let next = resumed_from.split_once('-').unwrap().1.parse::<u64>().unwrap() + 1;
         assert!(next > self.next, "told of a gap before {next} that is none");
         if let Some(missed) = gap["missed"].as_u64() {
             assert_eq!(next, self.next + missed);
