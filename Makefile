@@ -1,15 +1,18 @@
-.PHONY: run test check bench doc fmt-check lint doc-check feature-check test-rust test-concurrency test-browser
+.PHONY: run test check bench soak doc fmt-check lint doc-check feature-check test-setup test-rust test-concurrency test-browser
 
 run: ## the serverstats example; prints its address
 	cargo run --release --example serverstats
 
-test: test-rust test-concurrency test-browser
+test: test-setup test-rust test-concurrency test-browser
 
 check: fmt-check lint doc-check feature-check
 
 bench: ## prints Markdown tables with ratios to other systems
 	cargo run --release -p fanfare-bench --bin codec
 	cargo run --release -p fanfare-bench --bin fanout
+
+soak: ## ten minutes of random cuts, and whether the client is given every event exactly once
+	cargo run --release -p fanfare-client --all-features --example soak_client
 
 doc:
 	cargo doc --workspace --no-deps --all-features --open
@@ -27,12 +30,15 @@ feature-check: ## the lean builds: no_std, and the library without adapters
 	cargo clippy -p fanfare-wire --no-default-features -- -D warnings
 	cargo clippy -p fanfare --no-default-features -- -D warnings
 
+test-setup: ## what the browser tests need; here so that what is missing is said first
+	tests/browser/setup.sh
+
 test-rust:
 	cargo test --workspace --all-features
 
 test-concurrency: ## every interleaving of the channel's core
 	RUSTFLAGS="--cfg loom" cargo test --release -p fanfare-fanout --test loom --target-dir target/loom
 
-test-browser:
+test-browser: test-setup
 	cargo build --workspace --examples --all-features
 	tests/browser/run

@@ -26,6 +26,7 @@ function showStream(source, number) {
   byId('tiles').append(tile)
 
   const isOpen = open => {
+    if (tile.classList.contains('open') === open) return
     tile.classList.toggle('open', open)
     showCounts()
   }

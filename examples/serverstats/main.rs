@@ -11,6 +11,7 @@ mod server;
 mod work;
 
 use std::{
+    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -45,7 +46,7 @@ struct Report {
 
 /// Sends `client` the newest figures until it leaves.
 async fn report(client: Client, sse: Sse, events: Arc<AtomicU64>) {
-    println!("started client interval");
+    say("started client interval");
     let mut meter = Meter::start();
     let mut interval = interval_at(Instant::now() + INTERVAL, INTERVAL);
     // A client that reads slowly gets fewer events, not old ones.
@@ -59,7 +60,12 @@ async fn report(client: Client, sse: Sse, events: Arc<AtomicU64>) {
             break;
         }
     }
-    println!("stopping client interval");
+    say("stopping client interval");
+}
+
+/// On the terminal, if there still is one: what reads the output may have gone.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn pages() -> Router {

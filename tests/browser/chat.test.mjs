@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -34,10 +35,18 @@ async function shows(page, texts) {
   assert.deepEqual(await page.locator('#messages .text').allTextContents(), texts)
 }
 
-async function chatFile(t) {
+/** The name of a file that holds `content`, or is not there yet. */
+async function chatFile(t, content) {
   const folder = await mkdtemp(join(tmpdir(), 'chat-'))
   t.after(() => rm(folder, { recursive: true }))
-  return join(folder, 'messages.jsonl')
+  const file = join(folder, 'messages.jsonl')
+  if (content !== undefined) await writeFile(file, content)
+  return file
+}
+
+/** A line of that file. */
+function record(text, id, name = 'Ada') {
+  return JSON.stringify({ room: 'lobby', id, name, text }) + '\n'
 }
 
 test('two pages talk, and a newcomer sees what was said before', async t => {
@@ -152,6 +161,44 @@ test('a server that has lost the newest message says so, and nothing is doubled'
   await shows(newcomer, ['one', 'two', 'four'])
 })
 
+test('a file that is cut off in the middle of a character', async t => {
+  const whole = Buffer.from(record('one', 5) + record('café', 6))
+  const CHAT_FILE = await chatFile(t, whole.subarray(0, whole.indexOf('é') + 1))
+  const server = await start(t, 'chat', { env: { CHAT_FILE } })
+  await say(server, 'two')
+  const again = await restart(t, server)
+  const page = await open(t, again.url)
+  await shows(page, ['one', 'two'])
+})
+
+test('lines of the file that are no messages are passed over', async t => {
+  const beyond = record('beyond', 0).replace('"id":0', '"id":18446744073709551615')
+  const lines = [record('one', 5), beyond, record('nobody', 7, ''), '{}\n', '\0\xff\n', '\n', record('two', 8)]
+  const CHAT_FILE = await chatFile(t, lines.join(''))
+  const server = await start(t, 'chat', { env: { CHAT_FILE } })
+  const page = await open(t, server.url)
+  await say(server, 'three')
+  await shows(page, ['one', 'two', 'three'])
+})
+
+test('what a full disk cut off spoils no other message', async t => {
+  const CHAT_FILE = await chatFile(t)
+  // The file can grow to one block.
+  const shell = "trap '' XFSZ; ulimit -S -f 1"
+  const server = await start(t, 'chat', { env: { CHAT_FILE }, shell })
+  await say(server, 'one')
+  const refused = await post(server, JSON.stringify({ name: 'Grace', text: 'x'.repeat(1000) }))
+  assert.equal(refused.status, 500)
+  assert.equal(await refused.text(), 'the message could not be kept\n')
+
+  execFileSync('prlimit', ['--pid', server.child.pid, '--fsize=unlimited:'])
+  await say(server, 'two', 'three')
+  const again = await restart(t, server)
+  assert.match(server.errors, /^cannot write a message down: .*\n$/)
+  const page = await open(t, again.url)
+  await shows(page, ['one', 'two', 'three'])
+})
+
 test('a server without a memory says that messages may be missing', async t => {
   const server = await start(t, 'chat')
   const page = await open(t, server.url)
@@ -163,7 +210,7 @@ test('a server without a memory says that messages may be missing', async t => {
   await say(again, 'three')
   await shows(page, ['one', 'two', 'three'])
   const items = await page.locator('#messages li').allInnerTexts()
-  assert.equal(items[2], 'Some messages may be missing here.')
+  assert.equal(items[2], 'Some messages may be missing here: the server keeps messages in memory only.')
   assert.equal(items.length, 4)
 })
 
@@ -200,6 +247,39 @@ test('a name and a text with HTML are shown as text', async t => {
   assert.equal(await page.locator('.who').evaluate(who => who.firstChild.data), '<b>Eve</b>')
   assert.equal(await page.locator('#messages :is(img, script, b)').count(), 0)
   assert.equal(await page.evaluate(() => globalThis.attacked), undefined)
+})
+
+test('an address that names no room leads to the lobby', async t => {
+  const server = await start(t, 'chat')
+  for (const address of ['#%E0%A4%A', '#cellar', '#']) {
+    const page = await open(t, `${server.url}/${address}`)
+    await connection(page, 'open')
+    assert.equal(await page.locator('#room').textContent(), 'lobby')
+    assert.equal(await page.locator('[aria-current]').textContent(), 'lobby')
+  }
+})
+
+test('who takes their name away is a guest', async t => {
+  const server = await start(t, 'chat')
+  const page = await open(t, server.url)
+  const guest = await page.getByLabel('Your name').inputValue()
+  await page.getByLabel('Your name').fill('Ada')
+  await page.getByLabel('Message', { exact: true }).focus()
+  await page.getByText('Here: Ada', { exact: true }).waitFor()
+  await page.getByLabel('Your name').fill(' ')
+  await page.getByLabel('Message', { exact: true }).focus()
+  await page.getByText(`Here: ${guest}`, { exact: true }).waitFor()
+})
+
+test('on a phone the name of a room is one line', async t => {
+  const server = await start(t, 'chat')
+  const page = await open(t, server.url)
+  await page.setViewportSize({ width: 390, height: 844 })
+  const lines = await page.locator('#rooms a').evaluateAll(links =>
+    links.map(link => link.clientHeight / parseFloat(getComputedStyle(link).lineHeight)),
+  )
+  assert.equal(lines.length, 4)
+  assert.ok(lines.every(count => count < 2), `${lines} lines`)
 })
 
 test('what cannot be said is refused with a reason, and the page says so', async t => {

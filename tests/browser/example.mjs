@@ -11,17 +11,20 @@ const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target')
 /** Where the programs are; `EXAMPLES` names another place. */
 const EXAMPLES = process.env.EXAMPLES ?? join(TARGET, 'debug/examples')
 
-/** Starts an example; it takes a free port if none is given, and is stopped when the test ends. */
-export async function start(test, name, { port = 0, env = {} } = {}) {
-  const example = new Example(name, { PORT: `${port}`, ...env })
+/**
+ * Starts an example; it takes a free port if none is given, and is stopped when the test ends. What
+ * `shell` says is done first, in the same process.
+ */
+export async function start(test, name, { port = 0, env = {}, shell } = {}) {
+  const example = new Example(name, { PORT: `${port}`, ...env }, shell)
   test.after(() => example.kill())
   await example.address()
   return example
 }
 
-/** Runs an example that is expected to end by itself. */
-export async function run(name, env) {
-  const example = new Example(name, env)
+/** Runs an example that is expected to end by itself; one that does not is told to. */
+export async function run(name, env, shell) {
+  const example = new Example(name, env, shell, { timeout: 30_000 })
   const { status } = await example.exit
   return { status, errors: example.errors }
 }
@@ -31,12 +34,16 @@ class Example {
   errors = ''
   #waiting = new Set()
 
-  constructor(name, env) {
+  constructor(name, env, shell = ':', options = {}) {
     const path = join(EXAMPLES, name)
     if (!existsSync(path)) throw new Error(`${path} is missing: cargo build -p fanfare --examples`)
     this.name = name
     this.env = env
-    this.child = spawn(path, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.child = spawn('/bin/sh', ['-c', `${shell}; exec "$0"`, path], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...options,
+    })
     this.child.stderr.setEncoding('utf8').on('data', text => (this.errors += text))
     createInterface(this.child.stdout).on('line', line => {
       this.lines.push(line)

@@ -119,6 +119,19 @@ suite('the answer is whole, each word once', { concurrency: true }, () => {
   })
 })
 
+test('the page counts words, and tells of the connection while there is one', async t => {
+  const server = await start(t, 'llm')
+  const page = await open(t, server.url)
+  const badge = page.locator('#connection')
+  assert.equal(await badge.isVisible(), false)
+  await ask(page)
+  await badge.getByText('Connected').waitFor()
+  await page.getByText(', complete').waitFor()
+  assert.equal(await badge.isVisible(), false)
+  const words = (await page.locator('#answer').textContent()).trim().split(/\s+/).length
+  assert.equal(await page.locator('#progress').textContent(), `${words} words, complete`)
+})
+
 test('a client that has the whole answer is told to stop asking', async t => {
   const server = await start(t, 'llm')
   const headers = { 'Last-Event-ID': 'done' }

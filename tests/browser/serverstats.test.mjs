@@ -81,6 +81,14 @@ test('the timer of a client stops when it leaves', async t => {
   await showsMore(another, 5)
 })
 
+test('when nobody reads what the server prints, the figures go on', async t => {
+  const server = await start(t, 'serverstats')
+  server.child.stdout.destroy()
+  const page = await open(t, server.url)
+  await showsMore(page, 10)
+  assert.equal(server.errors, '')
+})
+
 test('a server that is stopped and started again is lost and found again', async t => {
   const server = await start(t, 'serverstats')
   const page = await open(t, server.url)

@@ -99,13 +99,35 @@ suite('a program that cannot run says why', { concurrency: true }, () => {
       const { port } = await start(t, 'basic')
       const { status, errors } = await run(name, { PORT: `${port}` })
       assert.equal(status, 1)
-      assert.match(errors, new RegExp(`^Error: cannot listen on 127.0.0.1:${port}: Address already in use`))
+      const why = `Error: cannot listen on 127.0.0.1:${port}: Address already in use .*; PORT sets another port\n`
+      assert.match(errors, new RegExp(`^${why}$`))
+    })
+
+    test(`${name}: the port is no text`, async () => {
+      const { status, errors } = await run(name, {}, "PORT=$(printf '80\\377'); export PORT")
+      assert.equal(status, 1)
+      assert.equal(errors, 'Error: PORT must be a number up to 65535, not "80\ufffd"\n')
     })
   }
 
   test('chat: the file cannot be used', async () => {
     const { status, errors } = await run('chat', { PORT: '0', CHAT_FILE: '/' })
     assert.equal(status, 1)
-    assert.match(errors, /^Error: cannot use CHAT_FILE: /)
+    assert.match(errors, /^Error: cannot use CHAT_FILE=\/: Is a directory/)
   })
+
+  test('chat: the file has no name', async () => {
+    const { status, errors } = await run('chat', { PORT: '0', CHAT_FILE: '' })
+    assert.equal(status, 1)
+    assert.equal(errors, 'Error: cannot use CHAT_FILE=: it names no file\n')
+  })
+
+  for (const origin of ['', '*', 'null', 'a\nb', 'example.com', 'https://example.com/', 'https://example.com/page']) {
+    const shown = JSON.stringify(origin)
+    test(`cors: ${shown} is no origin`, async () => {
+      const { status, errors } = await run('cors', { PORT: '0', ORIGIN: origin })
+      assert.equal(status, 1)
+      assert.equal(errors, `Error: ORIGIN must be like https://example.com, not ${shown}\n`)
+    })
+  }
 })
