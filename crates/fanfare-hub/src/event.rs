@@ -1,0 +1,53 @@
+//! How an event of the log looks on the wire.
+
+use fanfare_wire::Event;
+use serde::Serialize;
+
+use crate::log::{NewEvent, Record};
+
+/// What a subscriber is given of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Format {
+    /// The event as it was published.
+    #[default]
+    Plain,
+    /// A `message` whose data is JSON with topic, name, data and time: for those who follow many
+    /// topics.
+    Envelope,
+}
+
+impl Format {
+    pub(crate) const ALL: [Self; 2] = [Self::Plain, Self::Envelope];
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    topic: &'a str,
+    event: &'a str,
+    data: &'a str,
+    /// Milliseconds since 1970.
+    time: u64,
+}
+
+/// The event without its id, which a channel stamps.
+pub(crate) fn of_record(record: &Record, format: Format) -> Event {
+    let NewEvent { topic, name, retry, data } = &record.event;
+    let named = |event: Event| match name {
+        Some(name) if format == Format::Plain => event.with_name(name.clone()),
+        _ => event,
+    };
+    let event = match format {
+        Format::Plain => Event::new(data.clone()),
+        Format::Envelope => {
+            let event = name.as_ref().map_or(Event::DEFAULT_NAME, |name| name.as_str());
+            let time = record.time.0;
+            // Strings and numbers always serialise.
+            Event::json(&Envelope { topic: topic.as_str(), event, data, time }).unwrap_or_default()
+        }
+    };
+    let event = named(event);
+    match retry {
+        Some(retry) => event.with_retry(*retry),
+        None => event,
+    }
+}

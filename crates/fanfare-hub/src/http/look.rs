@@ -1,0 +1,120 @@
+//! Looking at what is there: topics, their events, and whether the hub works.
+
+use fanfare::Query;
+use fanfare_fanout::Position;
+use http::{Response, StatusCode, request::Parts};
+use serde::Serialize;
+
+use super::{Answer, AnswerBody, Api, Problem, json, text};
+use crate::{
+    TopicName,
+    log::{Read, Record, TopicState},
+};
+
+/// How many topics or events one answer has, if it is not said, and at most.
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+/// The data of one answer, in bytes.
+const MAX_BYTES: usize = 1024 * 1024;
+
+#[derive(Serialize)]
+struct Topics {
+    topics: Vec<Topic>,
+    /// More lie behind it: ask with `after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Topic {
+    #[serde(rename = "topic")]
+    name: String,
+    events: u64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest: Option<String>,
+    newest: String,
+    ended: bool,
+    subscribers: usize,
+}
+
+#[derive(Serialize)]
+struct Events {
+    events: Vec<Event>,
+    /// Everything up to here has been told: go on with it as `after`.
+    through: String,
+}
+
+#[derive(Serialize)]
+struct Event {
+    id: String,
+    #[serde(rename = "event")]
+    name: String,
+    data: String,
+    /// Milliseconds since 1970.
+    time: u64,
+}
+
+pub(crate) async fn topics(api: &Api, request: &Parts) -> Answer {
+    let query = Query::of(&request.uri);
+    let limit = limit(&query)?;
+    let after = query.get("after").map(|name| TopicName::new(&name)).transpose()?;
+    let states = api.hub.log().topics(after.as_ref(), limit).await?;
+    let next = states.last().filter(|_| states.len() == limit).map(|last| last.name.to_string());
+    let topics = states.iter().map(|state| topic(api, state)).collect();
+    json(&Topics { topics, next })
+}
+
+fn topic(api: &Api, state: &TopicState) -> Topic {
+    Topic {
+        name: state.name.to_string(),
+        events: state.events,
+        bytes: state.bytes,
+        oldest: state.oldest.map(|position| api.hub.id(position).to_string()),
+        newest: api.hub.id(state.newest).to_string(),
+        ended: state.ended.is_some(),
+        subscribers: api.hub.followers(&state.name),
+    }
+}
+
+pub(crate) async fn events(api: &Api, topic: &TopicName, request: &Parts) -> Answer {
+    let query = Query::of(&request.uri);
+    let max_events = limit(&query)?;
+    let after = match query.get("after") {
+        None => Position::START,
+        Some(id) => api
+            .hub
+            .epoch()
+            .position(&id)
+            .ok_or_else(|| Problem::bad_request("after is the id of an event of this hub"))?,
+    };
+    let selection = topic.clone().into();
+    let read = Read { selection, after, until: Position::END, max_events, max_bytes: MAX_BYTES };
+    let page = api.hub.log().read(read).await?;
+    let events = page.records.iter().map(|record| event(api, record)).collect();
+    json(&Events { events, through: api.hub.id(page.through).to_string() })
+}
+
+fn event(api: &Api, record: &Record) -> Event {
+    let name = record.event.name.as_ref();
+    Event {
+        id: api.hub.id(record.position).to_string(),
+        name: name.map_or(fanfare_wire::Event::DEFAULT_NAME, |name| name.as_str()).to_owned(),
+        data: record.event.data.to_string(),
+        time: record.time.0,
+    }
+}
+
+/// Whether new clients should be sent here.
+pub(crate) fn ready(api: &Api) -> Response<AnswerBody> {
+    if api.sse.has_begun_shutdown() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
+    }
+    text(StatusCode::OK, "ready\n")
+}
+
+fn limit(query: &Query<'_>) -> Result<usize, Problem> {
+    let Some(limit) = query.get("limit") else { return Ok(DEFAULT_LIMIT) };
+    let limit = limit.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| Problem::bad_request(format!("limit is a number from 1 to {MAX_LIMIT}")))
+}

@@ -1,0 +1,138 @@
+//! Errors, as problem details that say what to do (RFC 9457).
+
+use std::{error::Error, fmt::Write};
+
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use serde::Serialize;
+
+use super::{AnswerBody, with_type};
+use crate::{
+    TopicError,
+    log::{AppendError, ReadError},
+};
+
+/// How long to wait before asking a log again that does not work, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), headers: vec![] }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let detail =
+            format!("more than {limit} bytes: publish it in smaller parts, or raise the limit");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    pub(crate) fn method(method: &Method, allowed: &[Method]) -> Self {
+        let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        let names = names.join(", ");
+        let detail = format!("{method} means nothing here: use {names}");
+        let allow = HeaderValue::try_from(names).ok().map(|names| (header::ALLOW, names));
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, detail).with_headers(allow)
+    }
+
+    /// What goes wrong inside is told in the hub's own log, not to the client.
+    pub(crate) fn internal(error: &dyn Error) -> Self {
+        tracing::error!(error = chain(error), "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something is wrong with the hub: see its log")
+    }
+
+    pub(crate) fn with_headers(
+        mut self,
+        headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    pub(crate) fn into_response(self) -> Response<AnswerBody> {
+        let body = Body {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+        };
+        // Strings and numbers always serialise.
+        let bytes = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = with_type(self.status, "application/problem+json", bytes);
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+/// An error and what is beneath it, in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        // Writing to a string does not fail.
+        let _ = write!(text, ": {error}");
+        source = error.source();
+    }
+    text
+}
+
+impl From<TopicError> for Problem {
+    fn from(error: TopicError) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        tracing::error!(error = chain(&error), "the log cannot be read");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the log cannot be read: try again later")
+            .with_headers([(header::RETRY_AFTER, RETRY_AFTER)])
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        match &error {
+            AppendError::Ended(topic) => Self::new(
+                StatusCode::CONFLICT,
+                format!("the topic {topic} has ended: DELETE it to begin it anew"),
+            ),
+            AppendError::Full(_) => {
+                tracing::error!(error = chain(&error), "nothing can be published");
+                Self::new(
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    "the log has no room, nothing was published: try again when there is",
+                )
+            }
+            _ => {
+                tracing::error!(error = chain(&error), "nothing can be published");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the log does not work, nothing was acknowledged: try again later",
+                )
+            }
+        }
+        .with_headers(
+            (!matches!(error, AppendError::Ended(_))).then_some((header::RETRY_AFTER, RETRY_AFTER)),
+        )
+    }
+}

@@ -1,0 +1,132 @@
+//! Following topics: `GET /sse/{topic}` and `GET /sse?topic=a&topic=b`.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use fanfare::Query;
+use fanfare_wire::encode_retry;
+use futures_core::Stream;
+use futures_util::{StreamExt, stream};
+use http::{Method, Response, StatusCode, header, request::Parts};
+use http_body_util::BodyExt;
+
+use super::{Answer, AnswerBody, Api, Problem, empty};
+use crate::{Format, From, Selection, Selector, Subscribed, Subscription, log::ReadError};
+
+/// The query parameters in which polyfills send the last event id.
+const LAST_EVENT_ID: [&str; 3] = ["lastEventId", "last_event_id", "evs_last_event_id"];
+
+pub(crate) async fn subscribe(api: &Api, topic: Option<String>, request: &Parts) -> Answer {
+    let query = Query::of(&request.uri);
+    let selection = selection(topic.as_deref(), &query, api.settings.max_topics)?;
+    let format = format(&query)?;
+    let from = from(request, &query)?;
+    if request.method == Method::HEAD {
+        return Ok(respond(api, stream::empty::<Result<_, ReadError>>()));
+    }
+    match api.hub.subscribe(selection, format, from).await? {
+        Subscribed::Stream(subscription) => Ok(stream(api, subscription)),
+        Subscribed::Over => {
+            let mut response = Response::new(empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok(response)
+        }
+    }
+}
+
+fn selection(topic: Option<&str>, query: &Query<'_>, most: usize) -> Result<Selection, Problem> {
+    let named: Vec<_> = query.get_all("topic").take(most + 1).collect();
+    let texts = topic.into_iter().chain(named.iter().map(|text| &**text));
+    let selectors = texts.map(Selector::new).collect::<Result<Vec<_>, _>>()?;
+    if selectors.is_empty() {
+        return Err(Problem::bad_request("no topic: ask for /sse/{topic} or /sse?topic=a&topic=b"));
+    }
+    if selectors.len() > most {
+        let detail =
+            format!("more than {most} topics in one subscription: follow a pattern instead");
+        return Err(Problem::bad_request(detail));
+    }
+    Ok(Selection::new(selectors))
+}
+
+fn format(query: &Query<'_>) -> Result<Format, Problem> {
+    match query.get("envelope").as_deref() {
+        None => Ok(Format::Plain),
+        Some("json") => Ok(Format::Envelope),
+        Some(_) => Err(Problem::bad_request("envelope is json, or left out")),
+    }
+}
+
+fn from(request: &Parts, query: &Query<'_>) -> Result<From, Problem> {
+    let header = request.headers.get("last-event-id");
+    let header = header.map(|id| String::from_utf8_lossy(id.as_bytes()));
+    let in_query = LAST_EVENT_ID.iter().filter_map(|name| query.get(name));
+    if let Some(id) = header.into_iter().chain(in_query).find(|id| !id.is_empty()) {
+        return Ok(From::After(id.into_owned()));
+    }
+    if let Some(count) = query.get("last") {
+        let count = count.parse();
+        return Ok(From::Last(count.map_err(|_| Problem::bad_request("last is a number"))?));
+    }
+    match query.get("from").as_deref() {
+        None | Some("latest") => Ok(From::Latest),
+        Some("earliest") => Ok(From::Earliest),
+        Some(_) => Err(Problem::bad_request("from is earliest or latest")),
+    }
+}
+
+fn stream(api: &Api, subscription: Subscription) -> Response<AnswerBody> {
+    let mut retry = BytesMut::new();
+    encode_retry(pick(api), &mut retry);
+    let opening = stream::once(std::future::ready(Ok(retry.freeze())));
+    respond(api, opening.chain(subscription))
+}
+
+fn respond(
+    api: &Api,
+    chunks: impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static,
+) -> Response<AnswerBody> {
+    let keep_alive = Some(api.settings.keep_alive);
+    let response = api.sse.respond_encoded(chunks);
+    let mut response =
+        response.map(|body| body.with_keep_alive(keep_alive).map_err(Into::into).boxed_unsync());
+    response.headers_mut().remove(header::CONNECTION);
+    response
+}
+
+/// A reconnection time out of the range, at random.
+fn pick(api: &Api) -> Duration {
+    let range = &api.settings.retry;
+    let spread = range.end().saturating_sub(*range.start());
+    range.start().saturating_add(spread.mul_f64(fastrand::f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(target: &str, last_event_id: Option<&str>) -> Parts {
+        let request = http::Request::get(target);
+        let request = match last_event_id {
+            Some(id) => request.header("last-event-id", id),
+            None => request,
+        };
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_header_counts_before_the_query_and_both_before_from() {
+        let begin = |target: &str, id| {
+            let parts = parts(target, id);
+            from(&parts, &Query::of(&parts.uri)).unwrap()
+        };
+        assert_eq!(begin("/sse/a", None), From::Latest);
+        assert_eq!(begin("/sse/a?from=earliest", None), From::Earliest);
+        assert_eq!(begin("/sse/a?last=3&from=earliest", None), From::Last(3));
+        assert_eq!(begin("/sse/a?last_event_id=x&last=3", None), From::After("x".into()));
+        assert_eq!(begin("/sse/a?lastEventId=x", Some("y")), From::After("y".into()));
+        assert_eq!(begin("/sse/a?lastEventId=x", Some("")), From::After("x".into()));
+        let bad = parts("/sse/a?last=-1", None);
+        assert!(from(&bad, &Query::of(&bad.uri)).is_err());
+    }
+}

@@ -1,0 +1,239 @@
+//! The hub: topics that are published to and followed.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use fanfare_fanout::{Bounds, Epoch, Gap, GapReason, Position};
+use fanfare_wire::EventId;
+use tokio::task::JoinHandle;
+
+use crate::{
+    Selection, Selector, TopicName,
+    event::Format,
+    live::Live,
+    log::{AppendError, Appended, Batch, Log, ReadError, Tail, Timestamp, TopicState},
+    subscription::{Request, Subscription},
+};
+
+/// Tells the time. The hub reads no clock itself.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Topics, and the log that makes them durable. Clones are the same hub.
+///
+/// It knows no HTTP: [`http`](crate::http) does. Dropping all handles does not close the log;
+/// [`close`](Self::close) does.
+#[derive(Clone)]
+pub struct Hub(Arc<Core>);
+
+struct Core {
+    log: Arc<dyn Log>,
+    live: Arc<Live>,
+    clock: Clock,
+    delivering: JoinHandle<()>,
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum From {
+    /// Behind the newest event: only what comes from now on.
+    #[default]
+    Latest,
+    /// With the oldest event that is kept.
+    Earliest,
+    /// With this many of the newest events, or as many as are kept.
+    Last(u64),
+    /// Behind the event with this id.
+    After(String),
+}
+
+/// What a subscriber is given.
+#[derive(Debug)]
+pub enum Subscribed {
+    /// A stream of the wire's bytes.
+    Stream(Subscription),
+    /// The topics have ended, and nothing of them is left to give.
+    Over,
+}
+
+impl Hub {
+    /// A hub with this log. It delivers what becomes durable, on a task of the tokio runtime that
+    /// this is called on.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn new(log: Arc<dyn Log>, window: Bounds, clock: Clock) -> Self {
+        let live = Arc::new(Live::new(log.epoch(), log.newest(), window));
+        let delivering = tokio::spawn(deliver(log.tail(), live.clone()));
+        Self(Arc::new(Core { log, live, clock, delivering }))
+    }
+
+    /// The name of the log.
+    pub fn epoch(&self) -> Epoch {
+        self.0.log.epoch()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.0.clock)()
+    }
+
+    /// The log.
+    pub fn log(&self) -> &dyn Log {
+        &*self.0.log
+    }
+
+    /// The wire's id of a position.
+    pub fn id(&self, position: Position) -> EventId {
+        self.epoch().id(position)
+    }
+
+    /// Appends a batch to the log, with the time of now. Its events are given to subscribers when the
+    /// log has made them durable.
+    ///
+    /// # Errors
+    ///
+    /// The log's. Dropping the future leaves open whether the batch was appended.
+    pub async fn publish(&self, batch: Batch) -> Result<Appended, AppendError> {
+        self.0.log.append(Batch { time: self.now(), ..batch }).await
+    }
+
+    /// Erases the events of a topic, and ends the streams of those who follow it by name. Tells
+    /// whether there was such a topic.
+    ///
+    /// # Errors
+    ///
+    /// The log's.
+    pub async fn erase(&self, topic: &TopicName) -> Result<bool, AppendError> {
+        let done = self.0.live.when_erased(topic);
+        let existed = self.0.log.erase(topic).await?;
+        if existed {
+            // Who follows from here on is not taken for one of those whose streams end.
+            let _ = done.await;
+        }
+        Ok(existed)
+    }
+
+    /// How many follow this topic by its name.
+    pub fn followers(&self, topic: &TopicName) -> usize {
+        self.0.live.followers(topic)
+    }
+
+    /// A subscription to whatever is selected.
+    ///
+    /// # Errors
+    ///
+    /// The log's.
+    pub async fn subscribe(
+        &self,
+        selection: Selection,
+        format: Format,
+        from: From,
+    ) -> Result<Subscribed, ReadError> {
+        // Followed first: what ends or is appended from here on is noticed.
+        let mut following = self.0.live.follow(&selection, format);
+        let ended = self.ended(&selection).await?;
+        let is_over = ended.len() == selection.selectors().len();
+        let (after, gap) = self.resolve(&selection, from).await?;
+        let end = ended.iter().filter_map(|topic| topic.ended).max().unwrap_or(Position::START);
+        if is_over && after >= end {
+            return Ok(Subscribed::Over);
+        }
+        if !ended.is_empty() {
+            following = self.0.live.follow(&without(&selection, &ended), format);
+        }
+        let request = Request { selection, format, after, gap, ended: end, is_over };
+        Ok(Subscribed::Stream(Subscription::new(self.0.log.clone(), following, request)))
+    }
+
+    /// The topics that are selected by name and have ended.
+    async fn ended(&self, selection: &Selection) -> Result<Vec<TopicState>, ReadError> {
+        let mut ended = vec![];
+        for selector in selection.selectors() {
+            if let Selector::Topic(name) = selector {
+                let topic = self.0.log.topic(name).await?;
+                ended.extend(topic.filter(|topic| topic.ended.is_some()));
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Behind which position to begin, and what to tell about what is missing.
+    async fn resolve(
+        &self,
+        selection: &Selection,
+        from: From,
+    ) -> Result<(Position, Option<Bytes>), ReadError> {
+        let kept_after = self.0.log.kept_after(selection).await?;
+        let id = match from {
+            From::Latest => return Ok((self.0.log.newest(), None)),
+            From::Earliest => return Ok((kept_after, None)),
+            From::Last(count) => {
+                let before = self.0.log.before_last(selection, count).await?;
+                return Ok((before.max(kept_after), None));
+            }
+            From::After(id) => id,
+        };
+        let known = self.epoch().position(&id).filter(|&asked| asked <= self.0.log.newest());
+        let reason = match known {
+            Some(asked) if asked >= kept_after => return Ok((asked, None)),
+            Some(_) => GapReason::Expired,
+            None => GapReason::Unknown,
+        };
+        Ok((kept_after, Some(self.gap(reason, &id, kept_after))))
+    }
+
+    fn gap(&self, reason: GapReason, requested: &str, resumed_from: Position) -> Bytes {
+        let gap = Gap {
+            reason,
+            missed: None,
+            requested: Some(requested).filter(|id| id.len() <= LONGEST_TOLD_ID),
+            resumed_from: Some(self.id(resumed_from)),
+        };
+        gap.to_event().to_bytes()
+    }
+
+    /// Ends all streams.
+    pub fn end_streams(&self) {
+        self.0.live.close();
+    }
+
+    /// Makes everything durable and closes the log.
+    ///
+    /// # Errors
+    ///
+    /// The log's.
+    pub async fn close(&self) -> Result<(), AppendError> {
+        self.0.log.close().await
+    }
+}
+
+/// A longer id of a client is not told back to it, in bytes.
+const LONGEST_TOLD_ID: usize = 128;
+
+fn without(selection: &Selection, ended: &[TopicState]) -> Selection {
+    let is_ended = |selector: &Selector| match selector {
+        Selector::Topic(name) => ended.iter().any(|topic| topic.name == *name),
+        Selector::Prefix(_) => false,
+    };
+    Selection::new(selection.selectors().iter().filter(|one| !is_ended(one)).cloned())
+}
+
+async fn deliver(tail: Option<Tail>, live: Arc<Live>) {
+    let Some(mut tail) = tail else { return };
+    while let Some(committed) = tail.recv().await {
+        live.deliver(&committed);
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.delivering.abort();
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("epoch", &self.epoch()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! One subscriber's way through the log and into the present.
+//!
+//! A subscription begins behind a position. It reads the log up to where the channels of the present
+//! begin, goes on with them, and goes back to the log when it falls behind them. Its place is one
+//! position whatever it reads, so nothing is missed and nothing given twice at the seams.
+
+use std::{
+    fmt, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use fanfare_fanout::{Cursor, Epoch, Gap, GapReason, Lagged, Position, Turn};
+use fanfare_wire::encode_id;
+use futures_core::Stream;
+
+use crate::{
+    Selection,
+    event::{self, Format},
+    live::Following,
+    log::{Log, Page, Read, ReadError},
+};
+
+/// A page of the log, in events and bytes of data.
+const PAGE_EVENTS: usize = 512;
+const PAGE_BYTES: usize = 256 * 1024;
+/// The longest run that is taken from a channel at a time, in bytes.
+const MAX_RUN_BYTES: usize = 64 * 1024;
+/// How often a page is read again because events were dropped while it was read.
+const PAGE_TRIES: u32 = 3;
+
+/// What is to be followed, and from where.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) selection: Selection,
+    pub(crate) format: Format,
+    /// Behind which position.
+    pub(crate) after: Position,
+    /// What cannot be given, to be told first.
+    pub(crate) gap: Option<Bytes>,
+    /// Up to where topics have events that have ended, and are in no channel.
+    pub(crate) ended: Position,
+    /// All topics have ended: so does the stream, behind what they have.
+    pub(crate) is_over: bool,
+}
+
+/// The wire's bytes for one subscriber; ends when all its topics have.
+pub struct Subscription {
+    log: Arc<dyn Log>,
+    following: Following,
+    request: Request,
+    state: State,
+}
+
+enum State {
+    /// The place is told, so that a client can resume that was given no event yet.
+    Opening,
+    Replaying(Pin<Box<dyn Future<Output = Result<Checked, ReadError>> + Send>>),
+    Live(Vec<Cursor>),
+    Ended,
+}
+
+/// A page, and where the log was complete when it was read.
+struct Checked {
+    page: Page,
+    kept_after: Position,
+}
+
+impl Subscription {
+    pub(crate) fn new(log: Arc<dyn Log>, following: Following, request: Request) -> Self {
+        Self { log, following, request, state: State::Opening }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.log.epoch()
+    }
+
+    /// Goes on with the channels if they have everything from here on, and with the log otherwise.
+    fn go_on(&self) -> State {
+        if self.request.after < self.request.ended {
+            return self.replay();
+        }
+        if self.request.is_over {
+            return State::Ended;
+        }
+        match self.following.cursors(self.request.after) {
+            Some(cursors) => State::Live(cursors),
+            None => self.replay(),
+        }
+    }
+
+    fn replay(&self) -> State {
+        let read = Read {
+            selection: self.request.selection.clone(),
+            after: self.request.after,
+            until: Position::END,
+            max_events: PAGE_EVENTS,
+            max_bytes: PAGE_BYTES,
+        };
+        State::Replaying(Box::pin(read_page(self.log.clone(), read)))
+    }
+
+    fn opening(&mut self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        match self.request.gap.take() {
+            Some(gap) => bytes.extend_from_slice(&gap),
+            None => encode_id(&self.epoch().id(self.request.after), &mut bytes),
+        }
+        bytes.freeze()
+    }
+
+    /// The page on the wire, behind a word about what was dropped before it.
+    fn encode(&mut self, Checked { page, kept_after }: Checked) -> Bytes {
+        let mut bytes = BytesMut::new();
+        if kept_after > self.request.after {
+            let gap = Gap {
+                reason: GapReason::Lagged,
+                missed: None,
+                requested: None,
+                resumed_from: Some(self.epoch().id(kept_after)),
+            };
+            gap.to_event().encode(&mut bytes);
+        }
+        let epoch = self.epoch();
+        for record in &page.records {
+            let event = event::of_record(record, self.request.format);
+            event.with_id(epoch.id(record.position)).encode(&mut bytes);
+        }
+        self.request.after = page.through.max(self.request.after);
+        bytes.freeze()
+    }
+
+    /// The next run of the channels.
+    fn poll_live(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let State::Live(cursors) = &mut self.state else { return Poll::Ready(Next::GoOn) };
+        // Loaded first: see `Turn::poll`.
+        let newest = self.following.delivered();
+        let Poll::Ready(turn) = poll_turn(cursors, newest, context) else {
+            self.request.after = newest.max(self.request.after);
+            return Poll::Pending;
+        };
+        let Some(Turn { index, until }) = turn else {
+            // It is being delivered at this moment.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        };
+        match cursors[index].read(MAX_RUN_BYTES, until) {
+            Ok(Some(run)) => {
+                self.request.after = run.last;
+                Poll::Ready(Next::Bytes(run.bytes))
+            }
+            Ok(None) => {
+                cursors.remove(index);
+                Poll::Ready(if cursors.is_empty() { Next::End } else { Next::Again })
+            }
+            Err(Lagged { .. }) => Poll::Ready(Next::GoOn),
+        }
+    }
+}
+
+/// A single channel needs no order among several.
+fn poll_turn(
+    cursors: &mut [Cursor],
+    newest: Position,
+    context: &mut Context<'_>,
+) -> Poll<Option<Turn>> {
+    match cursors {
+        [only] => {
+            ready!(only.poll_next(context));
+            Poll::Ready(Some(Turn { index: 0, until: Position::END }))
+        }
+        several => Turn::poll(several.iter_mut(), newest, context),
+    }
+}
+
+enum Next {
+    Bytes(Bytes),
+    Again,
+    GoOn,
+    End,
+}
+
+async fn read_page(log: Arc<dyn Log>, read: Read) -> Result<Checked, ReadError> {
+    let mut kept_after = log.kept_after(&read.selection).await?;
+    let mut tries = 1;
+    loop {
+        let page = log.read(read.clone()).await?;
+        let before = mem::replace(&mut kept_after, log.kept_after(&read.selection).await?);
+        if before == kept_after || tries == PAGE_TRIES {
+            return Ok(Checked { page, kept_after });
+        }
+        tries += 1;
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Bytes, ReadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.state {
+                State::Opening => {
+                    this.state = this.go_on();
+                    return Poll::Ready(Some(Ok(this.opening())));
+                }
+                State::Replaying(page) => {
+                    let bytes = match ready!(page.as_mut().poll(context)) {
+                        Ok(page) => this.encode(page),
+                        Err(error) => {
+                            this.state = State::Ended;
+                            return Poll::Ready(Some(Err(error)));
+                        }
+                    };
+                    this.state = this.go_on();
+                    if !bytes.is_empty() {
+                        return Poll::Ready(Some(Ok(bytes)));
+                    }
+                }
+                State::Live(_) => match ready!(this.poll_live(context)) {
+                    Next::Bytes(bytes) => return Poll::Ready(Some(Ok(bytes))),
+                    Next::Again => {}
+                    Next::GoOn => this.state = this.go_on(),
+                    Next::End => this.state = State::Ended,
+                },
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("request", &self.request).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,8 @@
+//! The hub through its HTTP interface, in process.
+
+/// What is published is followed.
+mod follow;
+/// Where a subscription begins, and what it is told of what is missing.
+mod resume;
+/// A hub, and readers of its streams.
+mod support;
