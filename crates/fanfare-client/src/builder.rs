@@ -121,7 +121,7 @@ impl Builder {
         if let Ok(settings) = &mut self.settings {
             let shown = name.as_ref().to_owned();
             match header(name, value) {
-                Ok((name, value)) => drop(settings.ask.headers.insert(name, value)),
+                Ok((name, value)) => settings.ask.set_header(name, value),
                 Err(source) => self.settings = Err(BuildError::Header { name: shown, source }),
             }
         }

@@ -42,6 +42,12 @@ pub enum Error {
         /// What it is instead, if anything.
         found: Option<String>,
     },
+    /// The answer is compressed in a way that the transport does not know.
+    #[error("cannot decompress the answer: its content-encoding is {found}")]
+    ContentEncoding {
+        /// Which way.
+        found: String,
+    },
     /// A redirect cannot be followed.
     #[error("cannot follow a redirect")]
     Redirect(#[from] RedirectError),

@@ -12,7 +12,7 @@ use http::Response;
 use http_body_util::BodyDataStream;
 use thiserror::Error;
 
-use crate::{Error, response};
+use crate::{Error, response, source::MAX_IN_VAIN};
 
 /// Why reading an answer failed.
 #[derive(Debug, Error)]
@@ -128,7 +128,10 @@ where
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
-        while !*this.is_over {
+        for _ in 0..MAX_IN_VAIN {
+            if *this.is_over {
+                return Poll::Ready(None);
+            }
             while let Some(item) = this.decoder.decode(this.chunk).transpose() {
                 match item {
                     Ok(Item::Event(event)) if this.last.as_deref() == Some(event.data()) => {
@@ -150,6 +153,7 @@ where
                 }
             }
         }
-        Poll::Ready(None)
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }

@@ -160,14 +160,12 @@ impl Machine {
         }
     }
 
-    /// What to do now. Ask again after each call and whenever the time that it names has come.
+    /// What to do now. Ask again after each call and whenever the time that it names has come; tell
+    /// before of what has come meanwhile, or it counts as late.
     pub fn step(&mut self, now: Instant) -> Step {
         loop {
-            if let Some(news) = self.news.take() {
-                return Step::Give(news);
-            }
-            if let Some(read) = self.read() {
-                return Step::Give(read);
+            if let Some(item) = self.give() {
+                return Step::Give(item);
             }
             if let Some(reason) = self.ending.take() {
                 self.lose(reason, now);
@@ -177,8 +175,13 @@ impl Machine {
         }
     }
 
-    /// The next of what has been received. Needs no time, so that a busy stream does not ask for it.
-    pub(crate) fn read(&mut self) -> Option<Result<Item, Error>> {
+    /// What is there to be given. Needs no time, so that a busy stream does not ask for it.
+    pub(crate) fn give(&mut self) -> Option<Result<Item, Error>> {
+        self.news.take().or_else(|| self.read())
+    }
+
+    /// The next of what has been received.
+    fn read(&mut self) -> Option<Result<Item, Error>> {
         while !self.chunk.is_empty() {
             match self.decoder.decode(&mut self.chunk) {
                 Ok(Some(WireItem::Event(event))) => {

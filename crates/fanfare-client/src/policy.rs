@@ -120,18 +120,17 @@ impl Policy {
 
     /// The delay before the next try; `None`: give up.
     pub(crate) fn delay(&self, loss: Loss, error: &Error, random: f64) -> Option<Duration> {
-        if self.max_attempts.is_some_and(|most| loss.failures >= most) {
+        let has_failed = loss.failures > 0;
+        if has_failed && self.max_attempts.is_some_and(|most| loss.failures >= most) {
             return None;
         }
-        let floor = match error.retry_after() {
-            Some(asked) if self.waits_less => asked,
-            _ if self.waits_less && !loss.is_asked_for => Duration::ZERO,
-            _ => loss.reconnection_time,
-        };
+        let waits_less = self.waits_less && !loss.is_asked_for;
+        let floor = if waits_less { Duration::ZERO } else { loss.reconnection_time };
+        let floor = floor.max(error.retry_after().unwrap_or_default());
         let spread = self.ceiling(loss).saturating_sub(floor);
         let delay = floor.saturating_add(spread.mul_f64(random.clamp(0.0, 1.0)));
-        let is_too_late =
-            self.max_elapsed.is_some_and(|most| loss.elapsed.saturating_add(delay) > most);
+        let is_too_late = has_failed
+            && self.max_elapsed.is_some_and(|most| loss.elapsed.saturating_add(delay) > most);
         (!is_too_late).then_some(delay)
     }
 

@@ -25,7 +25,10 @@ const ABOUT_BODY: [HeaderName; 5] = [
     header::CONTENT_TYPE,
 ];
 
-/// What to ask for, again and again.
+/// Methods whose requests say how long their body is, also when there is none.
+const HAVE_BODIES: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
+
+/// What to ask for, again and again. There are no credentials in the URL.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) url: Url,
@@ -40,7 +43,15 @@ impl Ask {
             (header::ACCEPT, EVENT_STREAM),
             (header::CACHE_CONTROL, NO_CACHE),
         ]);
-        Self { url, method: Method::GET, headers, body: Bytes::new() }
+        let mut ask = Self { url, method: Method::GET, headers, body: Bytes::new() };
+        ask.move_credentials();
+        ask
+    }
+
+    /// Sets a header; one with credentials is not printed.
+    pub(crate) fn set_header(&mut self, name: HeaderName, mut value: HeaderValue) {
+        value.set_sensitive(CREDENTIALS.contains(&name));
+        self.headers.insert(name, value);
     }
 
     /// The request, with the id as UTF-8 bytes unless it is empty.
@@ -49,8 +60,8 @@ impl Ask {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri_of(&self.url).map_err(|error| Error::Connection(error.into()))?;
         request.headers_mut().clone_from(&self.headers);
-        if let Some(credentials) = self.credentials() {
-            request.headers_mut().entry(header::AUTHORIZATION).or_insert(credentials);
+        if self.body.is_empty() && HAVE_BODIES.contains(&self.method) {
+            request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         if !last_event_id.is_empty() {
             let value = HeaderValue::from_bytes(last_event_id.as_bytes())
@@ -87,22 +98,26 @@ impl Ask {
         if next.url.origin() != self.url.origin() {
             next.without(&CREDENTIALS);
         }
+        next.move_credentials();
         Ok(next)
     }
 
-    /// The user and password in the URL.
-    fn credentials(&self) -> Option<HeaderValue> {
-        let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
+    /// Makes a header of the user and password in the URL, if there are any.
+    fn move_credentials(&mut self) {
         let password = self.url.password();
         if self.url.username().is_empty() && password.is_none() {
-            return None;
+            return;
         }
-        let pair =
+        let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
+        let user =
             [decoded(self.url.username()), decoded(password.unwrap_or_default())].join(&b':');
-        let mut value =
-            HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        let value = format!("Basic {}", BASE64_STANDARD.encode(user));
+        if let Ok(value) = HeaderValue::try_from(value) {
+            self.set_header(header::AUTHORIZATION, value);
+        }
+        // An http URL can be without them.
+        let _ = self.url.set_username("");
+        let _ = self.url.set_password(None);
     }
 
     fn join(&self, location: &[u8]) -> Result<Url, RedirectError> {
@@ -134,10 +149,7 @@ pub(crate) fn is_redirect(status: StatusCode) -> bool {
     )
 }
 
-/// The URL without what no request line has: its fragment, and its user and password, which go into
-/// a header.
+/// The URL without its fragment, which no request line has.
 fn uri_of(url: &Url) -> Result<Uri, http::uri::InvalidUri> {
-    let authority = &url[Position::BeforeHost..Position::AfterPort];
-    let target = &url[Position::BeforePath..Position::AfterQuery];
-    format!("{}://{authority}{target}", url.scheme()).parse()
+    url[..Position::AfterQuery].parse()
 }

@@ -6,19 +6,25 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::Error;
 
-/// 200 and the media type `text/event-stream`, whatever its parameters.
+/// 200 and the media type `text/event-stream`, whatever its parameters, readable as it is.
 ///
 /// Standard: [9.2.3 Processing model](https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model).
 pub(crate) fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Error> {
     if status != StatusCode::OK {
         return Err(Error::Status { status, retry_after: retry_after(headers) });
     }
-    let found = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    if found.is_some_and(is_event_stream) {
-        return Ok(());
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let found = headers.get(header::CONTENT_TYPE);
+    if !found.is_some_and(|found| is_event_stream(found.as_bytes())) {
+        return Err(Error::ContentType { found: found.map(text) });
     }
-    let found = found.map(|found| String::from_utf8_lossy(found).into_owned());
-    Err(Error::ContentType { found })
+    // What a transport decompresses, it takes out.
+    match headers.get(header::CONTENT_ENCODING).map(text) {
+        Some(found) if !found.eq_ignore_ascii_case("identity") => {
+            Err(Error::ContentEncoding { found })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_event_stream(content_type: &[u8]) -> bool {

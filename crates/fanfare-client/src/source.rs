@@ -20,6 +20,9 @@ use crate::{
     transport::{AnswerBody, Sending},
 };
 
+/// How often one poll looks for an item in vain before it lets other tasks run.
+pub(crate) const MAX_IN_VAIN: usize = 128;
+
 /// What `readyState` of a browser's `EventSource` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadyState {
@@ -144,20 +147,16 @@ impl EventSource {
         self.machine.close();
     }
 
-    /// Waits for the exchange or the time, and tells the machine of what has come. `Pending` only
-    /// when neither has.
-    fn poll_exchange(
-        &mut self,
-        context: &mut Context<'_>,
-        until: Option<std::time::Instant>,
-    ) -> Poll<()> {
-        match self.exchange.poll(context) {
-            Poll::Ready(outcome) => {
-                self.tell(outcome);
-                Poll::Ready(())
-            }
-            Poll::Pending => self.timer.poll(context, until),
+    /// A connection that was given up ends before the program is told.
+    fn settle(&mut self, item: Result<Item, Error>) -> Result<Item, Error> {
+        let is_over = match &item {
+            Ok(item) => matches!(item, Item::Reconnecting { .. }),
+            Err(error) => error.is_final(),
+        };
+        if is_over {
+            self.exchange = Exchange::None;
         }
+        item
     }
 
     fn tell(&mut self, outcome: Outcome) {
@@ -189,17 +188,22 @@ impl Stream for EventSource {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Item, Error>>> {
         let this = self.get_mut();
-        loop {
-            if let Some(item) = this.machine.read() {
-                return Poll::Ready(Some(item));
+        for _ in 0..MAX_IN_VAIN {
+            if let Some(item) = this.machine.give() {
+                return Poll::Ready(Some(this.settle(item)));
+            }
+            // Before the time is looked at: what came while nobody polled did not come late.
+            if let Poll::Ready(outcome) = this.exchange.poll(context) {
+                this.tell(outcome);
+                continue;
             }
             match this.machine.step(Instant::now().into_std()) {
-                Step::Give(item) => return Poll::Ready(Some(item)),
+                Step::Give(item) => return Poll::Ready(Some(this.settle(item))),
                 Step::Send(request) => {
                     this.exchange = Exchange::Sending(this.transport.send(request));
                 }
                 Step::AwaitAnswer(until) | Step::AwaitBytes(until) => {
-                    ready!(this.poll_exchange(context, until));
+                    ready!(this.timer.poll(context, until));
                 }
                 Step::AwaitTime(until) => {
                     this.exchange = Exchange::None;
@@ -212,6 +216,8 @@ impl Stream for EventSource {
                 }
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

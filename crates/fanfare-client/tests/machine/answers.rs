@@ -45,6 +45,18 @@ fn any_other_type_closes_it_for_good() {
 }
 
 #[test]
+fn a_coding_that_the_transport_left_closes_it_for_good() {
+    let stream = ("content-type", "text/event-stream");
+    let mut machine = asked(Policy::standard());
+    machine.answer(200, &[stream, ("content-encoding", "sdch")]);
+    let message = "cannot decompress the answer: its content-encoding is sdch";
+    assert_eq!(machine.last_error().to_string(), message);
+    let mut machine = asked(Policy::standard());
+    machine.answer(200, &[stream, ("content-encoding", "Identity")]);
+    assert!(matches!(machine.item(), Item::Opened(_)));
+}
+
+#[test]
 fn any_other_status_closes_it_for_good() {
     for status in [201, 202, 204, 205, 206, 300, 304, 305, 400, 401, 404, 429, 500, 503, 599, 999] {
         let mut machine = asked(Policy::standard());

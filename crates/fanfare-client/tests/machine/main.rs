@@ -1,6 +1,8 @@
 //! The reconnection machine under a virtual clock: every rule of the standard's processing model,
 //! and what goes beyond it.
 
+#![cfg(test)]
+
 /// What makes a connection an open stream, and what closes it for good.
 mod answers;
 /// Back-off, jitter, bounds.
