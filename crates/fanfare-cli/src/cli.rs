@@ -1,0 +1,36 @@
+//! What the command line can ask for.
+
+use clap::{Parser, Subcommand};
+
+use crate::{completions, decode, man, sub};
+
+const EXAMPLES: &str = "\
+Examples:
+  fanfare sub https://example.com/events
+  fanfare sub http://localhost:8080/sse --count 3 --json
+  curl -sN http://localhost:8080/sse | fanfare decode --all
+
+`fanfare VERB --help` tells more of each, with its exit statuses.";
+
+/// Server-sent events at a terminal: follow, decode and debug event streams
+#[derive(Debug, Parser)]
+#[command(
+    name = "fanfare",
+    version,
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    subcommand_help_heading = "Verbs",
+    subcommand_value_name = "VERB"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Sub(Box<sub::Options>),
+    Decode(decode::Options),
+    Completions(completions::Options),
+    Man(man::Options),
+}

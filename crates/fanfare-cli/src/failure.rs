@@ -1,0 +1,70 @@
+//! How a verb ends that has not done all that it was asked for.
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use fanfare_client::BuildError;
+use thiserror::Error;
+
+use crate::{signals::Signal, stderr, sub::Explained};
+
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    #[error("cannot write to stdout")]
+    Stdout(#[source] io::Error),
+    #[error("cannot read stdin")]
+    Stdin(#[source] io::Error),
+    #[error("cannot {action} {}", path.display())]
+    File { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} is no file that could be replaced", path.display())]
+    NoFile { path: PathBuf },
+    #[error("{} holds no event id: {why}; remove it to begin afresh", path.display())]
+    NoId { path: PathBuf, why: String },
+    #[error("cannot begin")]
+    Begin(#[source] io::Error),
+    #[error("{0}")]
+    Usage(clap::Error),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("{0}")]
+    Refused(Explained),
+    #[error("{0}")]
+    Lost(Explained),
+    #[error("events left out because of their size: {0}")]
+    LeftOut(u64),
+    #[error("ended by a signal")]
+    Signal(Signal),
+}
+
+impl Failure {
+    /// The help texts of the verbs list them.
+    fn status(&self) -> u8 {
+        match self {
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Stdout(_)
+            | Self::Stdin(_)
+            | Self::File { .. }
+            | Self::NoFile { .. }
+            | Self::NoId { .. }
+            | Self::Begin(_)
+            | Self::Build(BuildError::Transport(_)) => 1,
+            Self::Usage(_) | Self::Build(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Lost(_) => 4,
+            Self::LeftOut(_) => 5,
+            Self::Signal(signal) => signal.status(),
+        }
+    }
+
+    /// Says what has happened, unless whoever caused it knows.
+    pub(crate) fn report(self) -> ExitCode {
+        match &self {
+            Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Self::Usage(error) => {
+                let _ = error.print();
+            }
+            Self::Signal(signal) => signal.tidy(),
+            failure => stderr::say(stderr::chain(failure)),
+        }
+        self.status().into()
+    }
+}
