@@ -58,7 +58,7 @@ pub enum Error {
     #[error("the stream was lost, and its request may not be sent again")]
     NotRepeatable(#[source] Box<Error>),
     /// The policy allows no further try.
-    #[error("gave up after {failures} failures in a row")]
+    #[error("gave up after {failures} failure{} in a row", if *failures == 1 { "" } else { "s" })]
     GaveUp {
         /// How many.
         failures: u32,

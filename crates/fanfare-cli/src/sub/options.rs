@@ -1,6 +1,10 @@
 //! What `fanfare sub` can be asked for.
 
-use std::{num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use fanfare_client::{Builder, EventId, EventSource, Policy};
@@ -32,8 +36,9 @@ Exit status:
     2  wrong usage
     3  the server refused: another status than 200 and 204, no event stream,
        a redirect that cannot be followed
-    4  the stream was lost, or could not be had, and its request may not be
-       sent again, as that of a POST
+    4  the stream was lost, or could not be had, and is not tried again: after
+       --max-attempts failures, or because its request may not be sent twice,
+       as that of a POST
   130  interrupted by Ctrl-C (SIGINT)
   143  ended by SIGTERM
 
@@ -140,6 +145,11 @@ pub(crate) struct Options {
         help_heading = "Connection"
     )]
     pub(super) policy: PolicyName,
+    /// Give up after N failures in a row
+    ///
+    /// A connection that gave an event, or was open for 10 s, is none.
+    #[arg(long, value_name = "N", help_heading = "Connection")]
+    pub(super) max_attempts: Option<NonZeroU32>,
     /// Make the connection again when nothing came for this time
     ///
     /// Comments count, which most servers send in silence: for one every 15 s, 45s is a good choice.
@@ -157,7 +167,7 @@ pub(super) enum PolicyName {
 impl Options {
     pub(super) fn source(&self, last_event_id: Option<EventId>) -> Result<Builder, Failure> {
         let mut source = EventSource::builder(self.url.as_str())
-            .policy(self.policy.into())
+            .policy(self.policy())
             .idle_timeout(self.idle_timeout)
             .comments(self.all)
             .retries(self.all);
@@ -176,18 +186,20 @@ impl Options {
         Ok(source)
     }
 
+    fn policy(&self) -> Policy {
+        let policy = match self.policy {
+            PolicyName::Standard => Policy::standard(),
+            PolicyName::Resilient => Policy::resilient(),
+        };
+        match self.max_attempts {
+            Some(most) => policy.with_max_attempts(most.get()),
+            None => policy,
+        }
+    }
+
     pub(super) fn explainer(&self) -> Explainer {
         let is_once = self.data.is_some() || self.method.is_some();
         let may_be_more_resilient = self.policy == PolicyName::Standard && !is_once;
         Explainer::new(&self.url, may_be_more_resilient)
-    }
-}
-
-impl From<PolicyName> for Policy {
-    fn from(name: PolicyName) -> Self {
-        match name {
-            PolicyName::Standard => Self::standard(),
-            PolicyName::Resilient => Self::resilient(),
-        }
     }
 }

@@ -63,6 +63,14 @@ async fn a_refusal_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn it_gives_up_after_as_many_failures_as_it_is_told() {
+    let nobody_listens = "http://127.0.0.1:9/";
+    let end = Fanfare::run(["sub", nobody_listens, "--max-attempts", "1"]).end().await;
+    assert_eq!(end.status, Some(4));
+    assert!(end.stderr.starts_with("fanfare: gave up after 1 failure in a row"), "{}", end.stderr);
+}
+
+#[tokio::test]
 async fn a_redirect_leads_to_the_stream() {
     let server = Server::start().await;
     let mut fanfare = Fanfare::run(["sub", &server.url(), "--count", "1"]);

@@ -1,0 +1,3 @@
+//! The hub and its verbs, run as an operator would run them.
+
+#![cfg(test)]
