@@ -14,9 +14,10 @@ pub(crate) fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Error
         return Err(Error::Status { status, retry_after: retry_after(headers) });
     }
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let found = headers.get(header::CONTENT_TYPE);
-    if !found.is_some_and(|found| is_event_stream(found.as_bytes())) {
-        return Err(Error::ContentType { found: found.map(text) });
+    let types = headers.get_all(header::CONTENT_TYPE);
+    if !is_event_stream(types.iter().map(HeaderValue::as_bytes)) {
+        let found: Vec<String> = types.iter().map(text).collect();
+        return Err(Error::ContentType { found: (!found.is_empty()).then(|| found.join(", ")) });
     }
     // What a transport decompresses, it takes out.
     match headers.get(header::CONTENT_ENCODING).map(text) {
@@ -27,9 +28,20 @@ pub(crate) fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), Error
     }
 }
 
-fn is_event_stream(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(fanfare_wire::MEDIA_TYPE.as_bytes())
+/// Of several types, the last counts.
+///
+/// Standard: [extract a MIME type](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type).
+fn is_event_stream<'a>(content_types: impl Iterator<Item = &'a [u8]>) -> bool {
+    let types = content_types.flat_map(|value| {
+        let mut is_quoted = false;
+        value.split(move |&byte| {
+            is_quoted ^= byte == b'"';
+            byte == b',' && !is_quoted
+        })
+    });
+    let essences = types.filter_map(|value| value.split(|&byte| byte == b';').next());
+    let last = essences.map(<[u8]>::trim_ascii).filter(|essence| essence.contains(&b'/')).last();
+    last.is_some_and(|last| last.eq_ignore_ascii_case(fanfare_wire::MEDIA_TYPE.as_bytes()))
 }
 
 /// Seconds, or a date. A date is compared with that of the answer, so that no clock is needed, and

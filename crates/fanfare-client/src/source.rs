@@ -164,8 +164,11 @@ impl EventSource {
         match outcome {
             Outcome::Answer(answer) => {
                 let (head, body) = answer.into_parts();
-                self.exchange = Exchange::Reading(body);
                 self.machine.answered(head.status, head.headers, now);
+                self.exchange = match self.machine.ready_state() {
+                    ReadyState::Open => Exchange::Reading(body),
+                    ReadyState::Connecting | ReadyState::Closed => Exchange::None,
+                };
             }
             Outcome::Bytes(chunk) => self.machine.received(chunk, now),
             Outcome::End => {

@@ -17,6 +17,7 @@ fn two_hundred_with_the_media_type_opens_whatever_its_parameters_and_case() {
         "text/event-stream ; charset=windows-1252",
         "Text/Event-STREAM",
         " text/event-stream",
+        "text/plain, text/event-stream",
     ] {
         let mut machine = asked(Policy::standard());
         machine.answer(200, &[("content-type", content_type), ("x-a", "b")]);
