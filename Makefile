@@ -1,7 +1,7 @@
 .PHONY: run test check bench soak doc fmt-check lint doc-check feature-check test-setup test-rust test-concurrency test-browser
 
-run: ## the serverstats example; prints its address
-	cargo run --release --example serverstats
+run: ## the hub; prints its address, and how to publish and follow
+	cargo run --release -p fanfare-cli --bin fanfare -- serve
 
 test: test-setup test-rust test-concurrency test-browser
 
@@ -10,6 +10,8 @@ check: fmt-check lint doc-check feature-check
 bench: ## prints Markdown tables with ratios to other systems
 	cargo run --release -p fanfare-bench --bin codec
 	cargo run --release -p fanfare-bench --bin fanout
+	cargo run --release -p fanfare-bench --bin client
+	cargo run --release -p fanfare-bench --bin log
 
 soak: ## ten minutes of random cuts, and whether the client is given every event exactly once
 	cargo run --release -p fanfare-client --all-features --example soak_client

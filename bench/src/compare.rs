@@ -8,6 +8,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::program::Outcome;
+
 /// How many turns a round gives each contender.
 const TURNS: u32 = 5;
 
@@ -100,6 +102,28 @@ fn measure<const N: usize>(
     fastest
 }
 
+/// Calls `measure` for all `names` once a round, beginning with another one each time, and tells of
+/// the progress.
+///
+/// # Errors
+///
+/// The first of `measure`.
+pub fn take_turns<const N: usize, T: Copy + Default + fmt::Display>(
+    rounds: usize,
+    names: [&str; N],
+    mut measure: impl FnMut(&str) -> Outcome<T>,
+) -> Outcome<Vec<[T; N]>> {
+    let round_of = |round| {
+        let mut figures = [T::default(); N];
+        for at in (0..N).map(|turn| (round + turn) % N) {
+            figures[at] = measure(names[at])?;
+            eprintln!("round {} of {rounds}: {} {:.2}", round + 1, names[at], figures[at]);
+        }
+        Ok(figures)
+    };
+    (0..rounds).map(round_of).collect()
+}
+
 /// The one that took the least time.
 pub fn fastest(measured: &[Measured]) -> &Measured {
     measured[1..].iter().fold(&measured[0], |best, other| {
@@ -174,6 +198,17 @@ mod tests {
         });
         let [measured] = compare(plan, [varying]);
         assert_eq!(measured.rounds, [Duration::from_millis(2); 2]);
+    }
+
+    #[test]
+    fn another_one_begins_each_round() {
+        let mut order = String::new();
+        let rounds = take_turns(2, ["a", "b"], |name| {
+            order.push_str(name);
+            Ok(order.len())
+        });
+        assert_eq!(rounds.unwrap(), [[1, 2], [4, 3]]);
+        assert_eq!(order, "abba");
     }
 
     #[test]

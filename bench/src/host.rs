@@ -24,11 +24,15 @@ pub fn rustc_version() -> String {
     })
 }
 
-/// The name of a package with the version that this program was built with.
+/// The name of a package with the version that this program was built with, or with all of them.
 pub fn package(name: &str) -> String {
     let entry = format!("name = \"{name}\"\nversion = \"");
-    let version = CARGO_LOCK.split_once(&entry).and_then(|(_, rest)| rest.split('"').next());
-    format!("{name} {}", version.unwrap_or("of unknown version"))
+    let entries = CARGO_LOCK.split(&entry).skip(1);
+    let versions: Vec<_> = entries.filter_map(|rest| rest.split('"').next()).collect();
+    match versions[..] {
+        [] => format!("{name} of unknown version"),
+        _ => format!("{name} {}", versions.join(" and ")),
+    }
 }
 
 #[cfg(test)]
@@ -38,6 +42,8 @@ mod tests {
     #[test]
     fn a_package_is_named_with_the_locked_version() {
         assert_eq!(package("sse-parse"), "sse-parse 0.1.0");
+        assert!(package("reqwest").starts_with("reqwest 0.12"));
+        assert!(package("reqwest").contains(" and 0.13"));
         assert_eq!(package("no-such-package"), "no-such-package of unknown version");
     }
 }

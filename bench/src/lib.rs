@@ -1,12 +1,14 @@
 //! Reproducible comparisons of fanfare with its peers.
 //!
 //! `cargo run --release -p fanfare-bench --bin codec` compares the wire codecs,
-//! `--bin fanout` what it costs to deliver events on hyper.
+//! `--bin fanout` what it costs to deliver events on hyper, `--bin client` how fast clients read.
 
+pub mod client;
 pub mod compare;
 pub mod decoders;
 pub mod encoders;
 pub mod fanout;
 pub mod host;
+pub mod program;
 pub mod table;
 pub mod workload;

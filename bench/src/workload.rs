@@ -14,7 +14,7 @@ const LARGE_CHUNK: usize = 16 * 1024;
 /// The payload of one TCP segment over Ethernet.
 const SEGMENT: usize = 1460;
 
-const ENGLISH: &str = "Sure! A lighthouse keeper counts the ships that pass at night, writes each \
+pub(crate) const ENGLISH: &str = "Sure! A lighthouse keeper counts the ships that pass at night, writes each \
     name into a heavy book, and wonders where they go: some return within a week, others never do.";
 
 const CHINESE_AND_EMOJI: &str = "当然 ！ 海边 的 灯塔 看守人 每天 夜里 数 着 过往 的 船只 🚢 ， 把 \
@@ -171,7 +171,7 @@ fn token_stream(text: &'static str) -> Wire {
     wire
 }
 
-fn token_texts(text: &'static str) -> impl Iterator<Item = String> {
+pub(crate) fn token_texts(text: &'static str) -> impl Iterator<Item = String> {
     text.split_ascii_whitespace().cycle().map(|word| {
         format!(
             r#"{{"id":"chatcmpl-Bk2TzR8vQ1nXeY5","object":"chat.completion.chunk","created":1767225600,"model":"example-large-2026","system_fingerprint":"fp_5c1e8a70d2","choices":[{{"index":0,"delta":{{"content":" {word}"}},"logprobs":null,"finish_reason":null}}]}}"#

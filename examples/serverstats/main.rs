@@ -32,6 +32,8 @@ use server::Failure;
 use work::Desk;
 
 const INTERVAL: Duration = Duration::from_millis(100);
+const UPLOT: &str = include_str!("../../crates/fanfare-hub/page/vendor/uplot/uPlot.iife.min.js");
+const UPLOT_CSS: &str = include_str!("../../crates/fanfare-hub/page/vendor/uplot/uPlot.min.css");
 
 /// One event, as JSON.
 #[derive(Serialize)]
@@ -74,8 +76,8 @@ fn pages() -> Router {
         .route("/page.css", page::css(include_str!("page.css")))
         .route("/page.js", page::javascript(include_str!("page.js")))
         .route("/chart.js", page::javascript(include_str!("chart.js")))
-        .route("/uplot.js", page::javascript(include_str!("../vendor/uplot/uPlot.iife.min.js")))
-        .route("/uplot.css", page::css(include_str!("../vendor/uplot/uPlot.min.css")))
+        .route("/uplot.js", page::javascript(UPLOT))
+        .route("/uplot.css", page::css(UPLOT_CSS))
         .merge(page::shared())
 }
 

@@ -31,9 +31,9 @@ pub(crate) fn javascript(text: &'static str) -> MethodRouter {
     file("text/javascript; charset=utf-8", text)
 }
 
-/// What the pages of all examples have in common.
+/// What the pages of all examples have in common; they look as the hub's own page does.
 pub(crate) fn shared() -> Router {
     Router::new()
-        .route("/shared.css", css(include_str!("shared.css")))
+        .route("/shared.css", css(include_str!("../../crates/fanfare-hub/page/shared.css")))
         .route("/connection.js", javascript(include_str!("connection.js")))
 }

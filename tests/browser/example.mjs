@@ -36,7 +36,7 @@ class Example {
 
   constructor(name, env, shell = ':', options = {}) {
     const path = join(EXAMPLES, name)
-    if (!existsSync(path)) throw new Error(`${path} is missing: cargo build -p fanfare --examples`)
+    if (!existsSync(path)) throw new Error(`${path} is missing: cargo build --workspace --examples --all-features`)
     this.name = name
     this.env = env
     this.child = spawn('/bin/sh', ['-c', `${shell}; exec "$0"`, path], {

@@ -17,6 +17,7 @@ const PATHS = {
   llm: '/answers/1?question=why',
   hyper: '/sse',
   cors: '/sse',
+  hub: '/sse/news',
 }
 
 /** A connection that sends `request`, and reads nothing. */

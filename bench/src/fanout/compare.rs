@@ -1,18 +1,13 @@
 //! Starts server and load, run after run, and prints what came out.
 
-use std::{
-    env,
-    error::Error,
-    fmt::Display,
-    fs,
-    io::{BufRead, BufReader, Lines, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::Instant,
+use std::{fmt::Display, fs, time::Instant};
+
+use crate::{
+    compare::{Spread, take_turns},
+    host,
+    program::{Outcome, Program},
+    table::Table,
 };
-
-use crate::{compare::Spread, host, table::Table};
-
-use super::Outcome;
 
 /// How much to measure.
 #[derive(Debug, Clone, Copy)]
@@ -115,28 +110,8 @@ fn memory(plan: Plan) -> Outcome {
 
 type Rounds = Vec<[f64; CONTENDERS.len()]>;
 
-/// Measures every contender once a round, beginning with another one each time.
-fn rounds(
-    plan: Plan,
-    measure: impl Fn(&str) -> Result<f64, Box<dyn Error>>,
-) -> Result<Rounds, Box<dyn Error>> {
-    let mut rounds = Vec::new();
-    for round in 0..plan.rounds {
-        let mut figures = [0.0; CONTENDERS.len()];
-        for turn in 0..CONTENDERS.len() {
-            let at = (round + turn) % CONTENDERS.len();
-            figures[at] = measure(CONTENDERS[at].0)?;
-            eprintln!(
-                "round {} of {}: {} {:.2}",
-                round + 1,
-                plan.rounds,
-                CONTENDERS[at].0,
-                figures[at]
-            );
-        }
-        rounds.push(figures);
-    }
-    Ok(rounds)
+fn rounds(plan: Plan, measure: impl Fn(&str) -> Outcome<f64>) -> Outcome<Rounds> {
+    take_turns(plan.rounds, CONTENDERS.map(|(word, _)| word), measure)
 }
 
 fn print(figure: &str, digits: usize, ratio: &str, rounds: &Rounds) {
@@ -157,13 +132,13 @@ struct Run {
 }
 
 impl Run {
-    fn start(contender: &str, subscribers: u32) -> Result<Self, Box<dyn Error>> {
+    fn start(contender: &str, subscribers: u32) -> Outcome<Self> {
         let server = Server::start(contender)?;
         Ok(Self { load: Load::start(&server, subscribers)?, server, subscribers })
     }
 
     /// Publishes, and returns the number of events and the server's CPU time in nanoseconds.
-    fn publish(&mut self, rate: impl Display, seconds: u32) -> Result<(f64, f64), Box<dyn Error>> {
+    fn publish(&mut self, rate: impl Display, seconds: u32) -> Outcome<(f64, f64)> {
         let answer = self.server.0.ask(&format!("publish {rate} {seconds}"))?;
         let numbers: Vec<f64> =
             answer.split(' ').skip(1).map_while(|word| word.parse().ok()).collect();
@@ -173,7 +148,7 @@ impl Run {
         }
     }
 
-    fn delivered(&mut self) -> Result<f64, Box<dyn Error>> {
+    fn delivered(&mut self) -> Outcome<f64> {
         let answer = self.load.0.ask("count")?;
         Ok(answer.trim_start_matches("delivered ").parse()?)
     }
@@ -193,12 +168,12 @@ impl Run {
 struct Server(Program);
 
 impl Server {
-    fn start(contender: &str) -> Result<Self, Box<dyn Error>> {
+    fn start(contender: &str) -> Outcome<Self> {
         Ok(Self(Program::start(&["serve", contender])?))
     }
 
-    fn resident_bytes(&self) -> Result<f64, Box<dyn Error>> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.child.id()))?;
+    fn resident_bytes(&self) -> Outcome<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("no VmRSS")?;
         Ok(kibibytes.trim().parse::<f64>()? * 1024.0)
@@ -209,47 +184,8 @@ struct Load(Program);
 
 impl Load {
     /// Returns once every subscriber's stream is open.
-    fn start(server: &Server, subscribers: u32) -> Result<Self, Box<dyn Error>> {
-        let port = server.0.greeting.trim_start_matches("port ");
+    fn start(server: &Server, subscribers: u32) -> Outcome<Self> {
+        let port = server.0.greeting().trim_start_matches("port ");
         Ok(Self(Program::start(&["load", port, &subscribers.to_string()])?))
-    }
-}
-
-/// This program in another part, obeying lines.
-struct Program {
-    child: Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
-    /// The first line that it printed.
-    greeting: String,
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
-        let mut command = Command::new(env::current_exe()?);
-        let mut child =
-            command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (input, output) = child.stdin.take().zip(child.stdout.take()).ok_or("no pipes")?;
-        let mut program =
-            Self { child, input, output: BufReader::new(output).lines(), greeting: String::new() };
-        program.greeting = program.answer()?;
-        Ok(program)
-    }
-
-    fn ask(&mut self, line: &str) -> Result<String, Box<dyn Error>> {
-        writeln!(self.input, "{line}")?;
-        self.answer()
-    }
-
-    fn answer(&mut self) -> Result<String, Box<dyn Error>> {
-        Ok(self.output.next().ok_or("a process of the benchmark has ended")??)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Without it there is nobody to measure any more, whatever the reason.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -20,7 +20,9 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::{MARK, Outcome, pin_to};
+use crate::program::{Outcome, pin_to};
+
+use super::MARK;
 
 const REQUEST: &[u8] = b"GET /sse HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
 

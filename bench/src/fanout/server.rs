@@ -27,7 +27,9 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, runtime, sync::broadcast, task::yield_now, time::interval};
 use tokio_stream::{StreamExt, wrappers::BroadcastStream};
 
-use super::{Outcome, payload, pin_to};
+use crate::program::{Outcome, pin_to};
+
+use super::payload;
 
 /// How many events both keep for a slow subscriber: the library's default.
 const HISTORY: usize = 16_384;

@@ -2,17 +2,19 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{completions, decode, man, sub};
+use crate::{completions, config, decode, log, man, publish, serve, sub, token};
 
 const EXAMPLES: &str = "\
 Examples:
+  fanfare serve
+  fanfare pub http://localhost:8080/sse/news hello
   fanfare sub https://example.com/events
   fanfare sub http://localhost:8080/sse --count 3 --json
   curl -sN http://localhost:8080/sse | fanfare decode --all
 
 `fanfare VERB --help` tells more of each, with its exit statuses.";
 
-/// Server-sent events at a terminal: follow, decode and debug event streams
+/// Server-sent events: a hub that serves them, and verbs to publish, follow and decode them
 #[derive(Debug, Parser)]
 #[command(
     name = "fanfare",
@@ -29,7 +31,12 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Serve(Box<serve::Options>),
+    Pub(Box<publish::Options>),
     Sub(Box<sub::Options>),
+    Token(Box<token::Options>),
+    Config(config::Options),
+    Log(log::Options),
     Decode(decode::Options),
     Completions(completions::Options),
     Man(man::Options),

@@ -5,7 +5,10 @@ use std::{io, path::PathBuf, process::ExitCode};
 use fanfare_client::BuildError;
 use thiserror::Error;
 
-use crate::{signals::Signal, stderr, sub::Explained};
+use crate::{
+    config, log::LogError, publish::PublishError, serve::ServeError, signals::Signal, stderr,
+    sub::Explained, token::TokenError,
+};
 
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
@@ -31,6 +34,16 @@ pub(crate) enum Failure {
     Lost(Explained),
     #[error("events left out because of their size: {0}")]
     LeftOut(u64),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("{0}")]
+    Settings(config::Wrong),
     #[error("ended by a signal")]
     Signal(Signal),
 }
@@ -46,8 +59,12 @@ impl Failure {
             | Self::NoFile { .. }
             | Self::NoId { .. }
             | Self::Begin(_)
+            | Self::Token(_)
             | Self::Build(BuildError::Transport(_)) => 1,
-            Self::Usage(_) | Self::Build(_) => 2,
+            Self::Serve(error) => error.status(),
+            Self::Publish(error) => error.status(),
+            Self::Log(error) => error.status(),
+            Self::Usage(_) | Self::Settings(_) | Self::Build(_) => 2,
             Self::Refused(_) => 3,
             Self::Lost(_) => 4,
             Self::LeftOut(_) => 5,
@@ -63,8 +80,15 @@ impl Failure {
                 let _ = error.print();
             }
             Self::Signal(signal) => signal.tidy(),
+            Self::Settings(config::Wrong(wrong)) => wrong.iter().for_each(stderr::say),
             failure => stderr::say(stderr::chain(failure)),
         }
         self.status().into()
+    }
+}
+
+impl From<config::Wrong> for Failure {
+    fn from(wrong: config::Wrong) -> Self {
+        Self::Settings(wrong)
     }
 }

@@ -8,9 +8,17 @@ mod cli;
 
 // The verbs.
 mod completions;
+mod config;
 mod decode;
+mod log;
 mod man;
+mod publish;
+mod serve;
 mod sub;
+mod token;
+
+// What asks other servers.
+mod http_client;
 
 // What goes to stdout.
 mod escaped;
@@ -26,13 +34,23 @@ mod stderr;
 use std::{process::ExitCode, time::SystemTime};
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use cli::{Cli, Verb};
 use failure::Failure;
 
+/// A hub allocates and frees small things on many threads.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
+        Verb::Serve(options) => serve::run(&options, now),
+        Verb::Pub(options) => publish::run(&options),
         Verb::Sub(options) => sub::run(&options, now),
+        Verb::Token(options) => token::run(&options, now),
+        Verb::Config(options) => config::run(&options),
+        Verb::Log(options) => log::run(&options),
         Verb::Decode(options) => decode::run(&options),
         Verb::Completions(options) => completions::run(&options),
         Verb::Man(options) => man::run(&options),

@@ -1,6 +1,6 @@
 //! The hub: topics that are published to and followed.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use fanfare_fanout::{Bounds, Epoch, Gap, GapReason, Position};
@@ -12,7 +12,10 @@ use crate::{
     event::Format,
     live::Live,
     log::{AppendError, Appended, Batch, Log, ReadError, Tail, Timestamp, TopicState},
-    subscription::{Request, Subscription},
+    metrics::Metrics,
+    own::OwnTopic,
+    stats::Reporter,
+    subscription::{Observer, Request, Subscription},
 };
 
 /// Tells the time. The hub reads no clock itself.
@@ -28,8 +31,11 @@ pub struct Hub(Arc<Core>);
 struct Core {
     log: Arc<dyn Log>,
     live: Arc<Live>,
+    stats: Arc<OwnTopic>,
+    metrics: Arc<Metrics>,
     clock: Clock,
     delivering: JoinHandle<()>,
+    reporting: JoinHandle<()>,
 }
 
 /// Where a subscription begins.
@@ -48,6 +54,7 @@ pub enum From {
 
 /// What a subscriber is given.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub enum Subscribed {
     /// A stream of the wire's bytes.
     Stream(Subscription),
@@ -56,16 +63,24 @@ pub enum Subscribed {
 }
 
 impl Hub {
-    /// A hub with this log. It delivers what becomes durable, on a task of the tokio runtime that
-    /// this is called on.
+    /// A hub with this log. It delivers what becomes durable and publishes its own figures, on tasks
+    /// of the tokio runtime that this is called on.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime with time enabled.
     pub fn new(log: Arc<dyn Log>, window: Bounds, clock: Clock) -> Self {
         let live = Arc::new(Live::new(log.epoch(), log.newest(), window));
         let delivering = tokio::spawn(deliver(log.tail(), live.clone()));
-        Self(Arc::new(Core { log, live, clock, delivering }))
+        let (stats, metrics) = (Arc::new(OwnTopic::stats()), Arc::new(Metrics::new()));
+        let reporter = Reporter {
+            topic: stats.clone(),
+            metrics: metrics.clone(),
+            log: log.clone(),
+            clock: clock.clone(),
+        };
+        let reporting = tokio::spawn(reporter.run());
+        Self(Arc::new(Core { log, live, stats, metrics, clock, delivering, reporting }))
     }
 
     /// The name of the log.
@@ -83,6 +98,11 @@ impl Hub {
         &*self.0.log
     }
 
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
     /// The wire's id of a position.
     pub fn id(&self, position: Position) -> EventId {
         self.epoch().id(position)
@@ -95,7 +115,16 @@ impl Hub {
     ///
     /// The log's. Dropping the future leaves open whether the batch was appended.
     pub async fn publish(&self, batch: Batch) -> Result<Appended, AppendError> {
-        self.0.log.append(Batch { time: self.now(), ..batch }).await
+        let count = batch.events.len() as u64;
+        let bytes: usize = batch.events.iter().map(|event| event.data.len()).sum();
+        let begun = Instant::now();
+        let appended = self.0.log.append(Batch { time: self.now(), ..batch }).await?;
+        let metrics = &self.0.metrics;
+        metrics.append_seconds.observe(begun.elapsed());
+        if !appended.is_repeated {
+            metrics.published(count, bytes);
+        }
+        Ok(appended)
     }
 
     /// Erases the events of a topic, and ends the streams of those who follow it by name. Tells
@@ -130,20 +159,24 @@ impl Hub {
         format: Format,
         from: From,
     ) -> Result<Subscribed, ReadError> {
+        let (own, selection) = selection.split();
+        let own = Vec::from_iter(self.0.stats.cursor(&own, format, &from));
         // Followed first: what ends or is appended from here on is noticed.
         let mut following = self.0.live.follow(&selection, format);
         let ended = self.ended(&selection).await?;
         let is_over = ended.len() == selection.selectors().len();
         let (after, gap) = self.resolve(&selection, from).await?;
         let end = ended.iter().filter_map(|topic| topic.ended).max().unwrap_or(Position::START);
-        if is_over && after >= end {
+        if is_over && after >= end && own.is_empty() {
             return Ok(Subscribed::Over);
         }
         if !ended.is_empty() {
             following = self.0.live.follow(&without(&selection, &ended), format);
         }
         let request = Request { selection, format, after, gap, ended: end, is_over };
-        Ok(Subscribed::Stream(Subscription::new(self.0.log.clone(), following, request)))
+        let observer = Observer { metrics: self.0.metrics.clone(), clock: self.0.clock.clone() };
+        let log = self.0.log.clone();
+        Ok(Subscribed::Stream(Subscription::new(log, own, following, request, observer)))
     }
 
     /// The topics that are selected by name and have ended.
@@ -164,6 +197,9 @@ impl Hub {
         selection: &Selection,
         from: From,
     ) -> Result<(Position, Option<Bytes>), ReadError> {
+        if selection.is_empty() {
+            return Ok((self.0.log.newest(), None));
+        }
         let kept_after = self.0.log.kept_after(selection).await?;
         let id = match from {
             From::Latest => return Ok((self.0.log.newest(), None)),
@@ -180,6 +216,7 @@ impl Hub {
             Some(_) => GapReason::Expired,
             None => GapReason::Unknown,
         };
+        self.0.metrics.gaps.count(reason);
         Ok((kept_after, Some(self.gap(reason, &id, kept_after))))
     }
 
@@ -196,6 +233,7 @@ impl Hub {
     /// Ends all streams.
     pub fn end_streams(&self) {
         self.0.live.close();
+        self.0.stats.close();
     }
 
     /// Makes everything durable and closes the log.
@@ -229,6 +267,7 @@ async fn deliver(tail: Option<Tail>, live: Arc<Live>) {
 impl Drop for Core {
     fn drop(&mut self) {
         self.delivering.abort();
+        self.reporting.abort();
     }
 }
 

@@ -1,7 +1,22 @@
 //! A hub for server-sent events: topics with a durable log, published to by one HTTP request, and
 //! followed by any `EventSource`.
 
+pub mod auth;
+mod event;
+pub mod http;
+mod hub;
+pub mod limits;
+mod live;
 pub mod log;
+mod metrics;
+mod own;
+pub mod server;
+mod stats;
+mod subscription;
+mod times;
 mod topic;
 
+pub use event::Format;
+pub use hub::{Clock, From, Hub, Subscribed};
+pub use subscription::Subscription;
 pub use topic::{MAX_TOPIC_BYTES, Selection, Selector, TopicError, TopicName};

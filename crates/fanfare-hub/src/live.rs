@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 use crate::{
     Selection, Selector, TopicName,
     event::{self, Format},
-    log::{Committed, Record},
+    log::{Committed, Record, Timestamp},
+    times::Times,
 };
 
 /// All channels.
@@ -25,6 +26,7 @@ pub(crate) struct Live {
     bounds: Bounds,
     /// Every channel has been given its events up to here.
     delivered: Positions,
+    times: Times,
     channels: Mutex<Channels>,
     /// Who waits until the streams of an erased topic have ended.
     erasing: Mutex<HashMap<TopicName, Vec<oneshot::Sender<()>>>>,
@@ -65,7 +67,8 @@ impl Live {
         let delivered = Positions::new();
         delivered.advance(newest);
         let channels = Mutex::new(Channels { routed: newest, ..Channels::default() });
-        Self { epoch, bounds, delivered, channels, erasing: Mutex::default() }
+        let times = Times::new();
+        Self { epoch, bounds, delivered, times, channels, erasing: Mutex::default() }
     }
 
     /// Every channel has been given its events up to here.
@@ -90,6 +93,7 @@ impl Live {
         let Some(newest) = committed.iter().filter_map(position).max() else {
             return self.end(committed);
         };
+        self.times.note(committed.iter().filter_map(record));
         let mut channels = self.channels();
         let routes = channels.route(committed);
         channels.routed = channels.routed.max(newest);
@@ -108,7 +112,9 @@ impl Live {
             let ended = self.channels().take(name);
             ended.iter().for_each(Channel::close);
         }
-        committed.iter().for_each(|committed| self.tell_erased(committed));
+        for committed in committed {
+            self.tell_erased(committed);
+        }
     }
 
     /// Is ready when the next erasure of this topic has ended its streams.
@@ -160,11 +166,15 @@ impl Live {
     }
 }
 
-fn position(committed: &Committed) -> Option<Position> {
+fn record(committed: &Committed) -> Option<&Record> {
     match committed {
-        Committed::Event(record) => Some(record.position),
+        Committed::Event(record) => Some(record),
         Committed::End(_) | Committed::Erased(..) => None,
     }
+}
+
+fn position(committed: &Committed) -> Option<Position> {
+    record(committed).map(|record| record.position)
 }
 
 fn ended(committed: &Committed) -> Option<&TopicName> {
@@ -248,6 +258,11 @@ impl Following {
     /// The highest position up to which everything is in the channels; load it before reading.
     pub(crate) fn delivered(&self) -> Position {
         self.live.delivered()
+    }
+
+    /// When an event was published that a channel had; `None` if that was long ago.
+    pub(crate) fn published(&self, position: Position) -> Option<Timestamp> {
+        self.live.times.of(position)
     }
 }
 

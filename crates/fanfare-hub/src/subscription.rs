@@ -9,18 +9,21 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use fanfare_fanout::{Cursor, Epoch, Gap, GapReason, Lagged, Position, Turn};
+use fanfare_fanout::{Cursor, Epoch, Gap, GapReason, Lagged, Position, Run, Turn};
 use fanfare_wire::encode_id;
 use futures_core::Stream;
 
 use crate::{
     Selection,
     event::{self, Format},
+    hub::Clock,
     live::Following,
     log::{Log, Page, Read, ReadError},
+    metrics::{Metrics, Subscriber},
 };
 
 /// A page of the log, in events and bytes of data.
@@ -46,12 +49,22 @@ pub(crate) struct Request {
     pub(crate) is_over: bool,
 }
 
+/// Who is told of what a subscriber is given.
+pub(crate) struct Observer {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
+}
+
 /// The wire's bytes for one subscriber; ends when all its topics have.
 pub struct Subscription {
     log: Arc<dyn Log>,
+    /// Readers of the hub's own topics, which go before all others.
+    own: Vec<Cursor>,
     following: Following,
     request: Request,
     state: State,
+    observer: Observer,
+    _counted: Subscriber,
 }
 
 enum State {
@@ -59,6 +72,8 @@ enum State {
     Opening,
     Replaying(Pin<Box<dyn Future<Output = Result<Checked, ReadError>> + Send>>),
     Live(Vec<Cursor>),
+    /// There is nothing, or nothing more, to be read but the hub's own topics.
+    Own,
     Ended,
 }
 
@@ -69,8 +84,16 @@ struct Checked {
 }
 
 impl Subscription {
-    pub(crate) fn new(log: Arc<dyn Log>, following: Following, request: Request) -> Self {
-        Self { log, following, request, state: State::Opening }
+    pub(crate) fn new(
+        log: Arc<dyn Log>,
+        own: Vec<Cursor>,
+        following: Following,
+        request: Request,
+        observer: Observer,
+    ) -> Self {
+        let state = if request.selection.is_empty() { State::Own } else { State::Opening };
+        let counted = observer.metrics.subscriber();
+        Self { log, own, following, request, state, observer, _counted: counted }
     }
 
     fn epoch(&self) -> Epoch {
@@ -83,12 +106,17 @@ impl Subscription {
             return self.replay();
         }
         if self.request.is_over {
-            return State::Ended;
+            return self.end();
         }
         match self.following.cursors(self.request.after) {
             Some(cursors) => State::Live(cursors),
             None => self.replay(),
         }
+    }
+
+    /// Behind the last event of the log's topics.
+    fn end(&self) -> State {
+        if self.own.is_empty() { State::Ended } else { State::Own }
     }
 
     fn replay(&self) -> State {
@@ -115,6 +143,7 @@ impl Subscription {
     fn encode(&mut self, Checked { page, kept_after }: Checked) -> Bytes {
         let mut bytes = BytesMut::new();
         if kept_after > self.request.after {
+            self.observer.metrics.gaps.count(GapReason::Lagged);
             let gap = Gap {
                 reason: GapReason::Lagged,
                 missed: None,
@@ -129,6 +158,7 @@ impl Subscription {
             event.with_id(epoch.id(record.position)).encode(&mut bytes);
         }
         self.request.after = page.through.max(self.request.after);
+        self.observer.metrics.delivered(page.records.len() as u64, bytes.len());
         bytes.freeze()
     }
 
@@ -149,14 +179,45 @@ impl Subscription {
         match cursors[index].read(MAX_RUN_BYTES, until) {
             Ok(Some(run)) => {
                 self.request.after = run.last;
+                self.handed_over(&run);
                 Poll::Ready(Next::Bytes(run.bytes))
             }
             Ok(None) => {
                 cursors.remove(index);
                 Poll::Ready(if cursors.is_empty() { Next::End } else { Next::Again })
             }
-            Err(Lagged { .. }) => Poll::Ready(Next::GoOn),
+            Err(Lagged { .. }) => {
+                self.observer.metrics.lags.inc();
+                Poll::Ready(Next::GoOn)
+            }
         }
+    }
+
+    fn handed_over(&self, run: &Run) {
+        let Observer { metrics, clock } = &self.observer;
+        metrics.delivered(run.frames, run.bytes.len());
+        if let Some(published) = self.following.published(run.last) {
+            let millis = clock().0.saturating_sub(published.0);
+            metrics.delivery_seconds.observe(Duration::from_millis(millis));
+        }
+    }
+
+    /// The next run of the hub's own topics.
+    fn poll_own(&mut self, context: &mut Context<'_>) -> Option<Bytes> {
+        let mut index = 0;
+        while let Some(cursor) = self.own.get_mut(index) {
+            match cursor.poll_read(context, MAX_RUN_BYTES) {
+                Poll::Ready(Ok(Some(run))) => {
+                    self.observer.metrics.delivered(run.frames, run.bytes.len());
+                    return Some(run.bytes);
+                }
+                Poll::Ready(Ok(None)) => drop(self.own.remove(index)),
+                // It has been moved to what is kept.
+                Poll::Ready(Err(Lagged { .. })) => {}
+                Poll::Pending => index += 1,
+            }
+        }
+        None
     }
 }
 
@@ -200,6 +261,9 @@ impl Stream for Subscription {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if let Some(bytes) = this.poll_own(context) {
+            return Poll::Ready(Some(Ok(bytes)));
+        }
         loop {
             match &mut this.state {
                 State::Opening => {
@@ -223,8 +287,10 @@ impl Stream for Subscription {
                     Next::Bytes(bytes) => return Poll::Ready(Some(Ok(bytes))),
                     Next::Again => {}
                     Next::GoOn => this.state = this.go_on(),
-                    Next::End => this.state = State::Ended,
+                    Next::End => this.state = this.end(),
                 },
+                State::Own if this.own.is_empty() => this.state = State::Ended,
+                State::Own => return Poll::Pending,
                 State::Ended => return Poll::Ready(None),
             }
         }

@@ -55,6 +55,12 @@ impl TopicName {
         Ok(Self(name.into()))
     }
 
+    /// The name of one of the hub's own topics.
+    pub(crate) fn own(name: &'static str) -> Self {
+        debug_assert!(name.starts_with('$') && check(name).is_ok(), "{name} is not the hub's own");
+        Self(name.into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -144,6 +150,14 @@ impl Selector {
         }
     }
 
+    /// Whether it selects the hub's own topics, and no others.
+    pub fn is_own(&self) -> bool {
+        match self {
+            Self::Topic(name) => name.is_own(),
+            Self::Prefix(prefix) => prefix.starts_with('$'),
+        }
+    }
+
     /// Whether it selects whatever `other` selects.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
@@ -185,6 +199,17 @@ impl Selection {
     /// Its selectors, of which none covers another.
     pub fn selectors(&self) -> &[Selector] {
         &self.0
+    }
+
+    /// What it selects of the hub's own topics, and of all others.
+    pub(crate) fn split(&self) -> (Self, Self) {
+        let (own, others): (Vec<_>, Vec<_>) = self.0.iter().cloned().partition(Selector::is_own);
+        (Self(own.into()), Self(others.into()))
+    }
+
+    /// Whether it selects nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether it selects a topic.

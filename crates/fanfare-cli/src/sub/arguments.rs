@@ -12,7 +12,7 @@ pub(super) struct Header {
     pub(super) value: HeaderValue,
 }
 
-pub(super) fn url(text: &str) -> Result<Url, String> {
+pub(crate) fn url(text: &str) -> Result<Url, String> {
     let hint = || format!("it begins with http:// or https://, such as http://{text}");
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),

@@ -1,3 +1,21 @@
-//! The hub and its verbs, run as an operator would run them.
+//! The hub and its verbs, run as an operator would run them. They need curl.
 
 #![cfg(test)]
+
+// What the tests share: the command as a child process, in a folder of its own.
+mod support;
+
+// Settings: who wins, what is wrong, and what `config` and `--print-config` print.
+mod settings;
+
+// `serve`: what it prints, when it refuses, how it ends, what survives.
+mod serving;
+
+// `pub` in all its modes, against a hub.
+mod publishing;
+
+// `token`, against a hub that asks for tokens.
+mod tokens;
+
+// `log`: looking at a log, checking it, and taking it elsewhere.
+mod logs;

@@ -5,10 +5,11 @@ use fanfare_fanout::Position;
 use http::{Response, StatusCode, request::Parts};
 use serde::Serialize;
 
-use super::{Answer, AnswerBody, Api, Problem, json, text};
+use super::{Answer, AnswerBody, Api, Problem, json, text, with_type};
 use crate::{
     TopicName,
     log::{Read, Record, TopicState},
+    metrics::MEDIA_TYPE,
 };
 
 /// How many topics or events one answer has, if it is not said, and at most.
@@ -107,10 +108,17 @@ fn event(api: &Api, record: &Record) -> Event {
 
 /// Whether new clients should be sent here.
 pub(crate) fn ready(api: &Api) -> Response<AnswerBody> {
-    if api.sse.has_begun_shutdown() {
+    if api.has_begun_shutdown() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
     }
     text(StatusCode::OK, "ready\n")
+}
+
+/// What the hub does, in numbers, as `OpenMetrics`.
+pub(crate) async fn metrics(api: &Api) -> Answer {
+    let size = api.hub.log().size().await?;
+    let text = api.hub.metrics().encode(size).map_err(|error| Problem::internal(&error))?;
+    Ok(with_type(StatusCode::OK, MEDIA_TYPE, text))
 }
 
 fn limit(query: &Query<'_>) -> Result<usize, Problem> {

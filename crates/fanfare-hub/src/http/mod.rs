@@ -1,10 +1,15 @@
 //! The hub over HTTP. docs/protocol.md is its reference.
 
+mod closing;
 mod cors;
+mod incoming;
 mod look;
+mod page;
+mod peer;
 mod problem;
 mod publish;
 mod route;
+mod stream;
 mod subscribe;
 
 use std::{
@@ -16,19 +21,28 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fanfare::Sse;
+use fanfare_wire::encode_retry;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde::Serialize;
 use tower_service::Service;
 
-use crate::{Hub, log::BoxError};
+use crate::{
+    Hub,
+    limits::{self, Limits},
+    log::BoxError,
+};
 
+use closing::Closing;
 use problem::Problem;
 use route::Route;
 
+pub(crate) use peer::CutOff;
+
 pub use cors::Origins;
+pub use peer::ClientAddress;
 
 /// The body of an answer.
 pub type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -48,10 +62,22 @@ pub struct Settings {
     pub max_batch_events: usize,
     /// How many topics and patterns one subscription may have.
     pub max_topics: usize,
+    /// How many streams there may be, and how fast may be published.
+    pub limits: limits::Settings,
+    /// The time for the whole body of a publish that is one event or a batch. Default: 60 seconds.
+    pub body_timeout: Duration,
+    /// The longest pause in such a body. Default: 10 seconds.
+    pub body_idle_timeout: Duration,
+    /// The longest pause in an event stream that is published, which may take as long as it likes.
+    /// Default: 5 minutes.
+    pub stream_idle_timeout: Duration,
     /// Silence after which a subscriber is sent a comment.
     pub keep_alive: Duration,
     /// The reconnection time that a stream begins with, drawn from this range.
     pub retry: RangeInclusive<Duration>,
+    /// The reconnection time that a stream is told when a shutdown begins, drawn from this range.
+    /// Default: 1 to 5 seconds.
+    pub farewell_retry: RangeInclusive<Duration>,
     /// Pages of other origins that may use the hub.
     pub origins: Origins,
 }
@@ -62,8 +88,13 @@ impl Default for Settings {
             max_body_bytes: 1024 * 1024,
             max_batch_events: 10_000,
             max_topics: 100,
+            limits: limits::Settings::default(),
+            body_timeout: Duration::from_mins(1),
+            body_idle_timeout: Duration::from_secs(10),
+            stream_idle_timeout: Duration::from_mins(5),
             keep_alive: Duration::from_secs(15),
             retry: Duration::from_secs(1)..=Duration::from_secs(3),
+            farewell_retry: Duration::from_secs(1)..=Duration::from_secs(5),
             origins: Origins::None,
         }
     }
@@ -75,15 +106,68 @@ impl Default for Settings {
 #[derive(Debug, Clone)]
 pub struct Api {
     hub: Hub,
-    /// Ends the streams in a shutdown.
+    /// Makes the streams' bodies, and ends them all at once if its shutdown begins.
     sse: Sse,
+    /// Ends the streams one after the other in a shutdown.
+    closing: Closing,
+    limits: Arc<Limits>,
     settings: Arc<Settings>,
 }
 
 impl Api {
-    /// The interface of this hub. `sse` ends its streams when its shutdown begins.
+    /// The interface of this hub. `sse` ends its streams, all at once, when its shutdown begins;
+    /// [`begin_shutdown`](Self::begin_shutdown) is gentler.
     pub fn new(hub: Hub, sse: Sse, settings: Settings) -> Self {
-        Self { hub, sse, settings: Arc::new(settings) }
+        let limits = Arc::new(Limits::new(settings.limits.clone()));
+        Self { hub, sse, closing: Closing::default(), limits, settings: Arc::new(settings) }
+    }
+
+    /// The hub behind it.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Begins the end of all streams, and does not wait for it. Each is told at once when to come
+    /// back, and ends at a random moment within four fifths of the grace period, or sooner if there
+    /// are few. There are no new ones from now on, and `/readyz` says so. Bodies that are still coming
+    /// after four fifths of the grace period are given up.
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use fanfare_fanout::{Bounds, Epoch};
+    /// # use fanfare_hub::{Hub, http::{Api, Settings}, log::{MemoryLog, Retention, Timestamp}};
+    /// # use http::Request;
+    /// # use http_body_util::{BodyExt, Empty};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let log = Arc::new(MemoryLog::new(Epoch::from_seed(1), Retention::default()));
+    /// # let hub = Hub::new(log, Bounds::default(), Arc::new(|| Timestamp(0)));
+    /// let api = Api::new(hub, fanfare::Sse::new(), Settings::default());
+    /// let get = async |path: &str| {
+    ///     api.answer(Request::get(path).body(Empty::new()).unwrap()).await
+    /// };
+    /// let stream = get("/sse/news").await;
+    ///
+    /// api.begin_shutdown(Duration::from_secs(5));
+    ///
+    /// assert_eq!(get("/readyz").await.status(), 503);
+    /// assert_eq!(get("/sse/news").await.status(), 503);
+    /// let wire = stream.into_body().collect().await?.to_bytes();
+    /// assert!(wire.ends_with(b"\n\n"), "it has an end");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn begin_shutdown(&self, grace: Duration) {
+        self.closing.begin(grace, self.limits.clients());
+    }
+
+    fn has_begun_shutdown(&self) -> bool {
+        self.closing.has_begun() || self.sse.has_begun_shutdown()
+    }
+
+    /// The last words to a stream.
+    fn farewell(&self) -> Bytes {
+        retry(&self.settings.farewell_retry)
     }
 
     /// Answers a request.
@@ -96,12 +180,19 @@ impl Api {
         let origin = parts.headers.get(header::ORIGIN).cloned();
         let is_head = parts.method == Method::HEAD;
         let answer = self.route(parts, body).await;
-        let mut response = answer.unwrap_or_else(Problem::into_response);
+        let mut response = answer.unwrap_or_else(|problem| self.refuse(problem));
         self.settings.origins.allow(origin.as_ref(), response.headers_mut());
         if is_head {
             return response.map(|_| empty());
         }
         response
+    }
+
+    fn refuse(&self, problem: Problem) -> Response<AnswerBody> {
+        if let Some(bound) = problem.bound() {
+            self.hub.metrics().refusals.count(bound);
+        }
+        problem.into_response()
     }
 
     async fn route(&self, parts: Parts, body: RequestBody) -> Answer {
@@ -113,6 +204,7 @@ impl Api {
             return Err(Problem::method(&parts.method, route.methods()));
         }
         match route {
+            Route::Page(file) => Ok(page::answer(file, &parts)),
             Route::Stream(topic) if parts.method == Method::POST => {
                 publish::publish(self, topic, &parts, body).await
             }
@@ -124,6 +216,7 @@ impl Api {
             Route::Events(topic) => look::events(self, &topic, &parts).await,
             Route::Health => Ok(text(StatusCode::OK, "ok\n")),
             Route::Ready => Ok(look::ready(self)),
+            Route::Metrics => look::metrics(self).await,
         }
     }
 }
@@ -144,6 +237,15 @@ where
         let api = self.clone();
         Box::pin(async move { Ok(api.answer(request).await) })
     }
+}
+
+/// A reconnection time out of the range, at random, on the wire.
+fn retry(range: &RangeInclusive<Duration>) -> Bytes {
+    let spread = range.end().saturating_sub(*range.start());
+    let time = range.start().saturating_add(spread.mul_f64(fastrand::f64()));
+    let mut bytes = BytesMut::new();
+    encode_retry(time, &mut bytes);
+    bytes.freeze()
 }
 
 fn empty() -> AnswerBody {

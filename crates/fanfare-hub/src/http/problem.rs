@@ -2,13 +2,15 @@
 
 use std::{error::Error, fmt::Write};
 
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 use serde::Serialize;
 
 use super::{AnswerBody, with_type};
 use crate::{
     TopicError,
+    limits::Refused,
     log::{AppendError, ReadError},
+    metrics::Refusal,
 };
 
 /// How long to wait before asking a log again that does not work, in seconds.
@@ -20,6 +22,8 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Which bound the request was beyond.
+    bound: Option<Refusal>,
 }
 
 #[derive(Serialize)]
@@ -33,7 +37,16 @@ struct Body<'a> {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), headers: vec![] }
+        Self { status, detail: detail.into(), headers: vec![], bound: None }
+    }
+
+    /// The request was beyond a bound, which counts it.
+    pub(crate) fn beyond(bound: Refusal, status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { bound: Some(bound), ..Self::new(status, detail) }
+    }
+
+    pub(crate) fn bound(&self) -> Option<Refusal> {
+        self.bound
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -43,7 +56,21 @@ impl Problem {
     pub(crate) fn too_large(limit: usize) -> Self {
         let detail =
             format!("more than {limit} bytes: publish it in smaller parts, or raise the limit");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        Self::beyond(Refusal::BodySize, StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// A body does not come, or too slowly. What else may come of it is not waited for.
+    pub(crate) fn slow_body(detail: impl Into<String>, version: Version) -> Self {
+        let close = (header::CONNECTION, HeaderValue::from_static("close"));
+        // HTTP/2 has no such header: there the stream is reset.
+        let close = (version <= Version::HTTP_11).then_some(close);
+        Self::beyond(Refusal::BodyTime, StatusCode::REQUEST_TIMEOUT, detail).with_headers(close)
+    }
+
+    /// There are no new streams, and no long publishes.
+    pub(crate) fn shutting_down(detail: impl Into<String>) -> Self {
+        Self::beyond(Refusal::Shutdown, StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with_headers([(header::RETRY_AFTER, RETRY_AFTER)])
     }
 
     pub(crate) fn method(method: &Method, allowed: &[Method]) -> Self {
@@ -93,6 +120,23 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         source = error.source();
     }
     text
+}
+
+impl From<Refused> for Problem {
+    fn from(Refused { bound, retry_after }: Refused) -> Self {
+        let detail = match bound {
+            Refusal::ClientsPerAddress => {
+                "there are as many streams from your address as may be: close one, or share one"
+            }
+            Refusal::PublishRate => "this is faster than one address may publish: slow down",
+            _ => "there are as many streams as may be: try again later, or raise the limit",
+        };
+        // Rounded up, so that whoever comes back then is let in.
+        let seconds = retry_after.as_millis().div_ceil(1000).max(1);
+        let header = HeaderValue::try_from(seconds.to_string()).unwrap_or(RETRY_AFTER);
+        Self::beyond(bound, StatusCode::TOO_MANY_REQUESTS, detail)
+            .with_headers([(header::RETRY_AFTER, header)])
+    }
 }
 
 impl From<TopicError> for Problem {

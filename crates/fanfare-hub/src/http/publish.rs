@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use fanfare::Query;
 use fanfare_fanout::Position;
 use fanfare_wire::{ByteString, Decoder, Event, EventName, Item};
 use http::{HeaderValue, StatusCode, header, request::Parts};
-use http_body::Body;
-use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Answer, Api, Problem, RequestBody, json};
+use super::{Answer, Api, ClientAddress, Problem, RequestBody, incoming::Incoming, json};
 use crate::{
     TopicName,
     log::{Appended, Batch, IdempotencyKey, NewEvent},
+    metrics::Refusal,
 };
 
 /// The longest idempotency key, in bytes.
@@ -53,6 +52,7 @@ pub(crate) async fn publish(
     body: RequestBody,
 ) -> Answer {
     let topic = topic.map(|topic| publishable(&topic)).transpose()?;
+    api.limits.publish(ClientAddress::of(&request.extensions))?;
     match (media_type(request), topic) {
         ("application/x-ndjson", topic) => publish_batch(api, topic, request, body).await,
         (_, None) => Err(Problem::bad_request(
@@ -97,7 +97,7 @@ async fn publish_one(api: &Api, topic: TopicName, request: &Parts, body: Request
     let name = name.map(|name| event_name(name.into_owned())).transpose()?;
     let retry = query.get("retry").map(|retry| parse_retry(&retry)).transpose()?;
     let ends = ends(&query)?;
-    let bytes = whole(body, api.settings.max_body_bytes).await?;
+    let bytes = Incoming::whole(api, request, body).collect().await?;
     let data = ByteString::try_from(bytes);
     let data = data.map_err(|_| Problem::bad_request("the data is no UTF-8"))?;
     // Line ends are LF from here on, as on the wire.
@@ -118,7 +118,7 @@ async fn publish_batch(
     body: RequestBody,
 ) -> Answer {
     let ends_topic = ends(&Query::of(&request.uri))?;
-    let bytes = whole(body, api.settings.max_body_bytes).await?;
+    let bytes = Incoming::whole(api, request, body).collect().await?;
     let text = str::from_utf8(&bytes).map_err(|_| Problem::bad_request("the batch is no UTF-8"))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let events: Vec<NewEvent> = lines
@@ -130,8 +130,10 @@ async fn publish_batch(
     let most = api.settings.max_batch_events;
     if events.len() > most {
         let detail = format!("the batch has more than {most} events: publish several");
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        return Err(Problem::beyond(Refusal::BatchEvents, status, detail));
     }
+    api.limits.charge(ClientAddress::of(&request.extensions), events.len() - 1);
     let mut ends: Vec<TopicName> = vec![];
     if ends_topic {
         ends.extend(events.iter().map(|event| event.topic.clone()));
@@ -165,28 +167,29 @@ fn parse_line(number: usize, line: &str, topic: Option<&TopicName>) -> Result<Ne
 }
 
 /// The body is an event stream; its events are published as they come.
-async fn publish_stream(
-    api: &Api,
-    topic: TopicName,
-    request: &Parts,
-    mut body: RequestBody,
-) -> Answer {
+async fn publish_stream(api: &Api, topic: TopicName, request: &Parts, body: RequestBody) -> Answer {
     let ends_topic = ends(&Query::of(&request.uri))?;
     if request.headers.contains_key("idempotency-key") {
         let detail = "an event stream cannot be repeated: leave Idempotency-Key out";
         return Err(Problem::bad_request(detail));
     }
+    let address = ClientAddress::of(&request.extensions);
     let mut decoder = Decoder::new().with_max_event_bytes(api.settings.max_body_bytes);
+    let mut incoming = Incoming::stream(api, request, body);
     let (mut count, mut last) = (0, None);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| broken_off(count))?;
-        let Ok(mut chunk) = frame.into_data() else { continue };
+    loop {
+        let next = incoming.next().await;
+        let next = next.map_err(|why| incoming.problem(why, &done(count)))?;
+        let Some(mut chunk) = next else { break };
         let events = decode(&mut decoder, &mut chunk, &topic)
             .map_err(|_| Problem::too_large(api.settings.max_body_bytes))?;
         if !events.is_empty() {
-            count += events.len();
+            let published = events.len();
             let batch = Batch { events, ..Batch::default() };
             last = Some(api.hub.publish(batch).await?);
+            count += published;
+            let paused = incoming.pause(api.limits.charge(address, published)).await;
+            paused.map_err(|why| incoming.problem(why, &done(count)))?;
         }
     }
     if ends_topic {
@@ -217,24 +220,8 @@ fn decode(
     Ok(events)
 }
 
-fn broken_off(count: usize) -> Problem {
-    Problem::bad_request(format!("the event stream broke off; {count} events have been published"))
-}
-
-async fn whole(mut body: RequestBody, most: usize) -> Result<Bytes, Problem> {
-    if body.size_hint().lower() > most as u64 {
-        return Err(Problem::too_large(most));
-    }
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::bad_request("the body broke off"))?;
-        let Ok(mut chunk) = frame.into_data() else { continue };
-        if whole.len() + chunk.len() > most {
-            return Err(Problem::too_large(most));
-        }
-        whole.extend_from_slice(&chunk.copy_to_bytes(chunk.len()));
-    }
-    Ok(whole.freeze())
+fn done(count: usize) -> String {
+    format!("{count} events have been published")
 }
 
 fn event_name(name: String) -> Result<EventName, Problem> {

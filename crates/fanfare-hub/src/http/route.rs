@@ -3,12 +3,14 @@
 use http::{Method, StatusCode, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::Problem;
+use super::{Problem, page::File};
 use crate::TopicName;
 
 /// What a path is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
+    /// `/`, or `/page/{file}`
+    Page(&'static File),
     /// `/sse/{topic}`, or `/sse` with topics elsewhere. The text may be a pattern.
     Stream(Option<String>),
     /// `/topics`
@@ -19,11 +21,16 @@ pub(crate) enum Route {
     Health,
     /// `/readyz`
     Ready,
+    /// `/metrics`
+    Metrics,
 }
 
 impl Route {
     pub(crate) fn of(request: &Parts) -> Result<Self, Problem> {
         let path = request.uri.path();
+        if let Some(file) = File::at(path) {
+            return Ok(Self::Page(file));
+        }
         if let Some(topic) = path.strip_prefix("/sse/") {
             return Ok(Self::Stream(Some(decode(topic)?)));
         }
@@ -37,6 +44,7 @@ impl Route {
             "/topics" => Ok(Self::Topics),
             "/healthz" => Ok(Self::Health),
             "/readyz" => Ok(Self::Ready),
+            "/metrics" => Ok(Self::Metrics),
             _ => Err(Problem::new(
                 StatusCode::NOT_FOUND,
                 "there is nothing here: topics are at /sse/{topic}",

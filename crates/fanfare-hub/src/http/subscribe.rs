@@ -1,17 +1,16 @@
 //! Following topics: `GET /sse/{topic}` and `GET /sse?topic=a&topic=b`.
 
-use std::time::Duration;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fanfare::Query;
-use fanfare_wire::encode_retry;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use http::{Method, Response, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 
-use super::{Answer, AnswerBody, Api, Problem, empty};
-use crate::{Format, From, Selection, Selector, Subscribed, Subscription, log::ReadError};
+use super::{
+    Answer, AnswerBody, Api, ClientAddress, CutOff, Problem, empty, retry, stream::Streaming,
+};
+use crate::{Format, From, Selection, Selector, Subscribed, log::ReadError, metrics::Refusal};
 
 /// The query parameters in which polyfills send the last event id.
 const LAST_EVENT_ID: [&str; 3] = ["lastEventId", "last_event_id", "evs_last_event_id"];
@@ -24,8 +23,16 @@ pub(crate) async fn subscribe(api: &Api, topic: Option<String>, request: &Parts)
     if request.method == Method::HEAD {
         return Ok(respond(api, stream::empty::<Result<_, ReadError>>()));
     }
+    if api.has_begun_shutdown() {
+        let detail = "the hub is shutting down: ask again, another one may answer";
+        return Err(Problem::shutting_down(detail));
+    }
+    let place = api.limits.enter(ClientAddress::of(&request.extensions))?;
     match api.hub.subscribe(selection, format, from).await? {
-        Subscribed::Stream(subscription) => Ok(stream(api, subscription)),
+        Subscribed::Stream(subscription) => {
+            let cut_off = request.extensions.get::<CutOff>().cloned();
+            Ok(stream(api, Streaming::new(api, subscription, place, cut_off)))
+        }
         Subscribed::Over => {
             let mut response = Response::new(empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -44,7 +51,7 @@ fn selection(topic: Option<&str>, query: &Query<'_>, most: usize) -> Result<Sele
     if selectors.len() > most {
         let detail =
             format!("more than {most} topics in one subscription: follow a pattern instead");
-        return Err(Problem::bad_request(detail));
+        return Err(Problem::beyond(Refusal::Topics, StatusCode::BAD_REQUEST, detail));
     }
     Ok(Selection::new(selectors))
 }
@@ -75,11 +82,9 @@ fn from(request: &Parts, query: &Query<'_>) -> Result<From, Problem> {
     }
 }
 
-fn stream(api: &Api, subscription: Subscription) -> Response<AnswerBody> {
-    let mut retry = BytesMut::new();
-    encode_retry(pick(api), &mut retry);
-    let opening = stream::once(std::future::ready(Ok(retry.freeze())));
-    respond(api, opening.chain(subscription))
+fn stream(api: &Api, streaming: Streaming) -> Response<AnswerBody> {
+    let opening = Ok(retry(&api.settings.retry));
+    respond(api, stream::once(std::future::ready(opening)).chain(streaming))
 }
 
 fn respond(
@@ -92,13 +97,6 @@ fn respond(
         response.map(|body| body.with_keep_alive(keep_alive).map_err(Into::into).boxed_unsync());
     response.headers_mut().remove(header::CONNECTION);
     response
-}
-
-/// A reconnection time out of the range, at random.
-fn pick(api: &Api) -> Duration {
-    let range = &api.settings.retry;
-    let spread = range.end().saturating_sub(*range.start());
-    range.start().saturating_add(spread.mul_f64(fastrand::f64()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{
     Answer, AppendError, Appended, Batch, Committed, IdempotencyKey, Limits, Log, NewEvent, Page,
-    Read, ReadError, Record, Retention, Tail, Timestamp, TopicState,
+    Read, ReadError, Record, Retention, Size, Tail, Timestamp, TopicState,
 };
 use crate::{Selection, Selector, TopicName};
 
@@ -32,7 +32,6 @@ pub struct MemoryLog {
 
 #[derive(Debug, Default)]
 struct Writer {
-    tail: Option<mpsc::Sender<Vec<Committed>>>,
     is_closed: bool,
 }
 
@@ -46,7 +45,16 @@ struct State {
     /// The newest event of topics that are forgotten.
     forgotten: u64,
     keys: Keys,
-    tail: Option<Tail>,
+    tail: TailState,
+}
+
+#[derive(Debug, Default)]
+enum TailState {
+    #[default]
+    Untaken,
+    Taken(mpsc::Sender<Vec<Committed>>),
+    /// Nobody reads it any more.
+    Gone,
 }
 
 #[derive(Debug, Default)]
@@ -68,10 +76,7 @@ struct Keys {
 impl MemoryLog {
     /// An empty log.
     pub fn new(epoch: Epoch, retention: Retention) -> Self {
-        let (sender, tail) = mpsc::channel(TAIL_BATCHES);
-        let writer = Writer { tail: Some(sender), is_closed: false };
-        let state = State { tail: Some(tail), ..State::default() };
-        Self { epoch, retention, writer: AsyncMutex::new(writer), state: Mutex::new(state) }
+        Self { epoch, retention, writer: AsyncMutex::default(), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,17 +88,17 @@ impl MemoryLog {
         &self,
         change: impl FnOnce(&mut State) -> Result<(T, Vec<Committed>), AppendError>,
     ) -> Result<T, AppendError> {
-        let mut writer = self.writer.lock().await;
+        let writer = self.writer.lock().await;
         if writer.is_closed {
             return Err(AppendError::Unavailable("it has been closed".into()));
         }
         let (outcome, committed) = change(&mut self.state())?;
-        if !committed.is_empty()
-            && let Some(tail) = &writer.tail
-            && tail.send(committed).await.is_err()
-        {
-            // Nobody reads it any more.
-            writer.tail = None;
+        let tail = match &self.state().tail {
+            TailState::Taken(tail) if !committed.is_empty() => tail.clone(),
+            _ => return Ok(outcome),
+        };
+        if tail.send(committed).await.is_err() {
+            self.state().tail = TailState::Gone;
         }
         Ok(outcome)
     }
@@ -109,7 +114,13 @@ impl Log for MemoryLog {
     }
 
     fn tail(&self) -> Option<Tail> {
-        self.state().tail.take()
+        let tail = &mut self.state().tail;
+        if !matches!(tail, TailState::Untaken) {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(TAIL_BATCHES);
+        *tail = TailState::Taken(sender);
+        Some(receiver)
     }
 
     fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {
@@ -156,6 +167,11 @@ impl Log for MemoryLog {
         Box::pin(self.write(move |state| Ok(state.erase(name))))
     }
 
+    fn size(&self) -> Answer<'_, Result<Size, ReadError>> {
+        let size = self.state().size();
+        Box::pin(async move { Ok(size) })
+    }
+
     fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>> {
         Box::pin(self.write(move |state| {
             state.trim(now, &self.retention);
@@ -165,7 +181,8 @@ impl Log for MemoryLog {
 
     fn close(&self) -> Answer<'_, Result<(), AppendError>> {
         Box::pin(async {
-            *self.writer.lock().await = Writer { tail: None, is_closed: true };
+            self.writer.lock().await.is_closed = true;
+            self.state().tail = TailState::Gone;
             Ok(())
         })
     }
@@ -178,6 +195,7 @@ impl State {
         retention: &Retention,
     ) -> Result<(Appended, Vec<Committed>), AppendError> {
         self.time = self.time.max(batch.time);
+        self.keys.trim(self.time, retention);
         if let Some(key) = &batch.idempotency_key
             && let Some(&last) = self.keys.answers.get(key)
         {
@@ -195,7 +213,7 @@ impl State {
         }
         for name in batch.ends {
             let newest = self.newest;
-            self.topics.entry(name.clone()).or_default().ended = Some(newest);
+            self.topic(name.clone()).ended = Some(newest);
             committed.push(Committed::End(name));
         }
         if let Some(key) = batch.idempotency_key {
@@ -207,17 +225,33 @@ impl State {
         Ok((Appended { last: Position(self.newest), is_repeated: false }, committed))
     }
 
+    fn size(&self) -> Size {
+        Size {
+            events: self.records.len() as u64,
+            bytes: self.bytes,
+            topics: self.topics.len() as u64,
+            disk_bytes: None,
+        }
+    }
+
     fn has_ended(&self, name: &TopicName) -> bool {
         self.topics.get(name).is_some_and(|topic| topic.ended.is_some())
+    }
+
+    /// A new one may be one that is forgotten, and then it has dropped events.
+    fn topic(&mut self, name: TopicName) -> &mut Topic {
+        let dropped = self.forgotten;
+        self.topics.entry(name).or_insert_with(|| Topic { dropped, ..Topic::default() })
     }
 
     fn push(&mut self, event: NewEvent) -> Record {
         self.newest += 1;
         let size = size_of_data(&event);
-        let topic = self.topics.entry(event.topic.clone()).or_default();
-        topic.positions.push_back(self.newest);
+        let newest = self.newest;
+        let topic = self.topic(event.topic.clone());
+        topic.positions.push_back(newest);
         topic.bytes += size;
-        topic.newest = self.newest;
+        topic.newest = newest;
         self.bytes += size;
         let record = Record { position: Position(self.newest), time: self.time, event };
         self.records.insert(self.newest, record.clone());
@@ -297,7 +331,7 @@ impl State {
     fn erase(&mut self, name: TopicName) -> (bool, Vec<Committed>) {
         let Some(topic) = self.topics.get_mut(&name) else { return (false, vec![]) };
         topic.ended = None;
-        topic.dropped = topic.newest;
+        topic.dropped = topic.newest.max(topic.dropped);
         self.bytes -= topic.bytes;
         topic.bytes = 0;
         for position in topic.positions.drain(..) {

@@ -2,6 +2,7 @@
 //!
 //! A [`Log`] knows neither HTTP nor subscribers, and logs do not know each other. Time is told to it.
 
+mod embedded;
 mod memory;
 mod retention;
 
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 use crate::{Selection, TopicName};
 
+pub use embedded::{Disk, Durability, EmbeddedLog, Group, OpenError, Opened, Options, Promise};
 pub use memory::MemoryLog;
 pub use retention::{Limits, Retention, Rule};
 
@@ -146,6 +148,19 @@ pub struct TopicState {
     pub ended: Option<Position>,
 }
 
+/// How much a log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Events that are kept.
+    pub events: u64,
+    /// Bytes of data that these have.
+    pub bytes: u64,
+    /// Topics that are known.
+    pub topics: u64,
+    /// Bytes on the disk, with all that the log writes besides; `None` for a log without one.
+    pub disk_bytes: Option<u64>,
+}
+
 /// What has become durable, in the order of positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
@@ -223,6 +238,9 @@ pub trait Log: Send + Sync + 'static {
     /// Erases the events of a topic, and its end. Events that are appended later belong to it again.
     /// Tells whether there was such a topic.
     fn erase(&self, name: &TopicName) -> Answer<'_, Result<bool, AppendError>>;
+
+    /// How much it holds.
+    fn size(&self) -> Answer<'_, Result<Size, ReadError>>;
 
     /// Drops what is beyond the limits now, and forgets old idempotency keys.
     fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>>;

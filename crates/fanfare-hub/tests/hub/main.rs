@@ -1,5 +1,7 @@
 //! The hub through its HTTP interface, in process.
 
+#![cfg(test)]
+
 /// What is published is followed.
 mod follow;
 /// Where a subscription begins, and what it is told of what is missing.

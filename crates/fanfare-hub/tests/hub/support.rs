@@ -60,14 +60,11 @@ impl Subject {
     }
 
     /// Publishes one event and tells its id.
-    #[track_caller]
-    pub(crate) fn publish(&self, topic: &str, data: &str) -> impl Future<Output = String> {
-        async move {
-            let (status, answer) = self.post(&format!("/sse/{topic}"), data).await;
-            assert_eq!(status, 200, "{answer}");
-            let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-            answer["id"].as_str().unwrap().to_owned()
-        }
+    pub(crate) async fn publish(&self, topic: &str, data: &str) -> String {
+        let (status, answer) = self.post(&format!("/sse/{topic}"), data).await;
+        assert_eq!(status, 200, "{answer}");
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        answer["id"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn follow(&self, target: &str) -> Follower {

@@ -1,0 +1,199 @@
+//! The table of all settings. docs/configuration.md is printed from it.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use fanfare_hub::{
+    Selector,
+    auth::Algorithm,
+    server::{ForwardingHeader, Network},
+};
+
+use super::{
+    rules::Rules,
+    table::{Entry, Section, Setting, settings},
+    value::{Durable, Filter, LogFormat, Secret, Size, Times, Url, WebOrigin},
+};
+
+/// `NonZero` numbers as literals.
+macro_rules! at_least_one {
+    ($type:ident, $number:literal) => {
+        $type::new($number).unwrap_or($type::MIN)
+    };
+}
+
+settings! {
+    /// What stands above all sections of the file.
+    "" top: Top {
+        /// Limits for the events that are kept of each topic: `[[retention]]` with `topics`, a topic or
+        /// a pattern, and `max_events`, `max_age` and `max_bytes`, of which each may be left out. The
+        /// first rule that selects a topic is the one that counts for it. Without one, `log.max_events`
+        /// and its like are the only limits.
+        retention: Rules = Rules::default(),
+    }
+
+    /// Where the hub listens, and how it ends.
+    "server." server: Server {
+        /// Where to listen. Port 0 takes any that is free.
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+        /// Serve other machines without authentication: whoever reaches the port may follow, publish
+        /// and erase.
+        insecure: bool = false,
+        /// The proxies in front of the hub, whose word is taken for the address of a client.
+        trusted_proxies: Vec<Network> = vec![],
+        /// The header in which they tell it. The other one is not looked at.
+        forwarding_header: ForwardingHeader = ForwardingHeader::XForwardedFor,
+        /// How long a shutdown may take. Streams end spread over it.
+        grace: Duration = Duration::from_secs(5),
+    }
+
+    /// HTTPS, where both files are given. SIGHUP reads them again.
+    "tls." tls: Tls {
+        /// The file with the certificates as PEM, that of the hub first.
+        certificate: Option<PathBuf> = None,
+        /// The file with the private key as PEM.
+        key: Option<PathBuf> = None,
+    }
+
+    /// What browsers and other subscribers are told.
+    "http." http: Http {
+        /// The sites whose pages may use the hub, besides its own. `*` stands for all, without cookies.
+        origins: Vec<WebOrigin> = vec![],
+        /// The silence after which a subscriber is sent a comment.
+        keep_alive: Duration = Duration::from_secs(15),
+        /// The reconnection time that a stream begins with, drawn at random for each.
+        retry: Times = Times(Duration::from_secs(1)..=Duration::from_secs(3)),
+        /// The reconnection time that a stream is told when the hub shuts down.
+        farewell_retry: Times = Times(Duration::from_secs(1)..=Duration::from_secs(5)),
+    }
+
+    /// The log, which keeps the events.
+    "log." log: Log {
+        /// The folder of the log. One hub at a time can use it.
+        data: PathBuf = "./fanfare-data".into(),
+        /// Keep events in memory instead: nothing outlives the process.
+        memory: bool = false,
+        /// When a publish is answered. `sync`: when the disk has confirmed it, and a loss of power loses
+        /// nothing that was answered. `interval`: when the operating system has it; a loss of power may
+        /// lose the newest `log.interval`. `none`: as `interval`, but the disk is left to the operating
+        /// system, which takes half a minute. `kill -9` loses nothing in any of them.
+        durability: Durable = Durable::Sync,
+        /// With `durability = "interval"`, how often the disk has to confirm.
+        interval: Duration = Duration::from_secs(1),
+        /// Events that are kept, of all topics together.
+        max_events: Option<u64> = None,
+        /// How long events are kept, of all topics.
+        max_age: Option<Duration> = None,
+        /// Bytes of data that are kept, of all topics together.
+        max_bytes: Option<Size> = None,
+        /// How often events that are beyond their limits are dropped.
+        trim_every: Duration = Duration::from_secs(5),
+        /// How many topics there may be; each takes about 250 bytes of memory.
+        max_topics: u64 = 1_000_000,
+        /// Publishes are refused while less than this is free on the disk.
+        reserve: Size = Size(256 * Size::MIB),
+        /// Bytes of dropped events that may stay on the disk before it is made to shrink.
+        slack: Size = Size(64 * Size::MIB),
+        /// Memory for what was read from the disk lately.
+        cache: Size = Size(64 * Size::MIB),
+        /// How long an `Idempotency-Key` is known.
+        idempotency_window: Duration = Duration::from_mins(10),
+        /// How many of these keys are known; beyond it, the oldest are forgotten sooner.
+        max_idempotency_keys: u64 = 1_000_000,
+        /// Events of each followed topic or pattern that are kept in memory for its subscribers. Who
+        /// falls behind them reads on from the log.
+        window_events: NonZeroUsize = at_least_one!(NonZeroUsize, 16_384),
+        /// Their bytes on the wire.
+        window_bytes: Size = Size(4 * Size::MIB),
+    }
+
+    /// Who may do what. With any key given here, a token decides (docs/protocol.md); without, everybody
+    /// may do everything, and the hub serves this machine only.
+    "auth." auth: Auth {
+        /// Secrets that issuers of tokens share with the hub. A file is the safer place.
+        secrets: Vec<Secret> = vec![],
+        /// Files with such a secret each. One line break at the end does not belong to it.
+        secret_files: Vec<PathBuf> = vec![],
+        /// Files with public keys as PEM.
+        public_key_files: Vec<PathBuf> = vec![],
+        /// Files with JSON Web Key Sets.
+        jwks_files: Vec<PathBuf> = vec![],
+        /// URLs of JSON Web Key Sets.
+        jwks_urls: Vec<Url> = vec![],
+        /// Fetch key sets by plain HTTP from other machines too. Whoever can change what is on the way
+        /// can then make tokens.
+        plain_http: bool = false,
+        /// How old the keys of files may get before they are read again. SIGHUP reads them at once.
+        refresh_files: Duration = Duration::from_mins(1),
+        /// The same for keys of URLs.
+        refresh_urls: Duration = Duration::from_mins(10),
+        /// The only algorithms that keys may be used with. None given: all that a key is fit for.
+        algorithms: Vec<Algorithm> = vec![],
+        /// What everybody may follow and read, without a token too.
+        anonymous_subscribe: Vec<Selector> = vec![],
+        /// What everybody may publish to, without a token too.
+        anonymous_publish: Vec<Selector> = vec![],
+        /// How much the clocks of the hub and of issuers may differ.
+        leeway: Duration = Duration::from_secs(30),
+        /// Whether a token has to say when it expires.
+        require_expiry: bool = true,
+        /// The issuers that are trusted (`iss`). None given: any.
+        issuers: Vec<String> = vec![],
+        /// The names of the hub, one of which a token has to be for (`aud`). None given: tokens for
+        /// nobody in particular.
+        audiences: Vec<String> = vec![],
+    }
+
+    /// What clients may take.
+    "limits." limits: Limits {
+        /// Streams at once, in all.
+        max_clients: NonZeroUsize = at_least_one!(NonZeroUsize, 100_000),
+        /// Streams at once of one address. Behind a proxy all clients have one, unless it is among
+        /// `server.trusted_proxies`.
+        max_clients_per_address: Option<NonZeroUsize> = None,
+        /// Events that one address may publish each second.
+        publish_rate: Option<NonZeroU32> = None,
+        /// Events that it may publish at once after a silence. None given: those of a second.
+        publish_burst: Option<NonZeroU32> = None,
+        /// How many addresses are remembered for their rate.
+        max_rate_addresses: NonZeroUsize = at_least_one!(NonZeroUsize, 100_000),
+        /// Topics and patterns of one subscription.
+        max_topics: NonZeroUsize = at_least_one!(NonZeroUsize, 100),
+        /// The largest body of a publish, and the largest event of a published stream.
+        max_body: Size = Size(Size::MIB),
+        /// The time for the whole body of a publish that is one event or a batch.
+        body_timeout: Duration = Duration::from_mins(1),
+        /// The longest pause in such a body.
+        body_idle_timeout: Duration = Duration::from_secs(10),
+        /// The longest pause in an event stream that is published.
+        stream_idle_timeout: Duration = Duration::from_mins(5),
+        /// Events of one batch.
+        max_batch_events: NonZeroUsize = at_least_one!(NonZeroUsize, 10_000),
+        /// Connections at once. More wait.
+        max_connections: NonZeroU32 = at_least_one!(NonZeroU32, 110_000),
+        /// The largest head of a request; less than 8 KiB counts as 8 KiB over HTTP/1.1.
+        max_header: Size = Size(16 * Size::KIB),
+        /// The time for the head of a request; on a new connection, with its TLS handshake.
+        header_timeout: Duration = Duration::from_secs(10),
+        /// How long a connection may go without a request.
+        idle_timeout: Duration = Duration::from_secs(75),
+        /// How long a client may read nothing while there is something for it to read.
+        write_timeout: Duration = Duration::from_mins(1),
+        /// What is kept of an answer that its client has not read.
+        write_buffer: Size = Size(64 * Size::KIB),
+        /// Requests at once in one HTTP/2 connection.
+        max_requests_per_connection: NonZeroU32 = at_least_one!(NonZeroU32, 200),
+    }
+
+    /// The program's own messages, on stderr.
+    "messages." messages: Messages {
+        /// How they are written.
+        format: LogFormat = LogFormat::Human,
+        /// Which are written. `info,fanfare_hub=debug` sets the level of a part.
+        level: Filter = Filter("info".to_owned()),
+    }
+}

@@ -1,0 +1,143 @@
+//! `fanfare serve`: a hub, from its settings to its end.
+
+// From the command line to settings.
+mod options;
+
+// From settings to the parts of a hub.
+mod error;
+mod messages;
+mod parts;
+
+// While it serves.
+mod greeting;
+mod signals;
+mod upkeep;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use fanfare::Sse;
+use fanfare_hub::{
+    Clock, Hub,
+    auth::Auth,
+    http::Api,
+    log::{Opened, Timestamp},
+    server::{Server, Tls},
+};
+use tokio::{net::TcpListener, runtime};
+
+pub(crate) use error::ServeError;
+pub(crate) use options::Options;
+
+use crate::{
+    config::{self, Loaded, Settings},
+    failure::Failure,
+    output, stderr,
+};
+use greeting::Greeting;
+use upkeep::Upkeep;
+
+pub(crate) fn run(options: &Options, now: fn() -> SystemTime) -> Result<(), Failure> {
+    let loaded = config::load(&options.sources())?;
+    if options.print_config {
+        loaded.warnings.iter().for_each(stderr::say);
+        return output::print(config::print(&loaded.settings).as_bytes());
+    }
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::Begin)?;
+    let outcome = runtime.block_on(serve(&loaded, Arc::new(move || timestamp(now()))));
+    // What still reads from a disk is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
+    let settings = &loaded.settings;
+    messages::begin(settings);
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let auth = parts::auth(settings)?.map(Arc::new);
+    let tls = parts::tls(settings)?;
+    protect(settings, auth.as_deref())?;
+    if auth.is_some() {
+        return Err(ServeError::Unchecked.into());
+    }
+    let listener = listen(*settings.server.listen).await?;
+    // From here on a signal ends it in good order.
+    let ending = signals::ending().map_err(Failure::Begin)?;
+    let (log, opened) = parts::log(settings, fastrand::u64(..))?;
+    report(opened.as_ref());
+    let hub = Hub::new(log, parts::window(&settings.log), clock.clone());
+    greet(settings, &listener, opened.as_ref(), auth.as_deref())?;
+    let upkeep = Upkeep { hub: hub.clone(), auth, tls: tls.clone(), clock };
+    let upkeep = upkeep.begin(*settings.log.trim_every).map_err(Failure::Begin)?;
+    let api = Api::new(hub, Sse::new(), parts::http(settings));
+    let ending = async {
+        ending.await;
+        // It would find the log closed.
+        upkeep.abort();
+    };
+    let served = server(settings, api, listener, tls).run(ending).await;
+    served.map_err(ServeError::Close)?;
+    tracing::info!("ended in good order");
+    Ok(())
+}
+
+/// Others than this machine are served only if tokens decide what they may do.
+fn protect(settings: &Settings, auth: Option<&Auth>) -> Result<(), ServeError> {
+    let address = *settings.server.listen;
+    let is_protected = auth.is_some_and(Auth::has_keys);
+    if address.ip().to_canonical().is_loopback() || is_protected {
+        return Ok(());
+    }
+    if *settings.server.insecure {
+        tracing::warn!(%address, "others are served without authentication");
+        return Ok(());
+    }
+    Err(ServeError::Unprotected(address))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|error| ServeError::of_listen(address, error))
+}
+
+/// Says what opening the log has found.
+fn report(opened: Option<&Opened>) {
+    match opened {
+        Some(opened) if opened.was_open || opened.was_unfinished => tracing::warn!("{opened}"),
+        Some(opened) => tracing::info!("{opened}"),
+        None => {}
+    }
+}
+
+fn greet(
+    settings: &Settings,
+    listener: &TcpListener,
+    opened: Option<&Opened>,
+    auth: Option<&Auth>,
+) -> Result<(), Failure> {
+    let address = listener.local_addr().map_err(Failure::Begin)?;
+    let asks_for_tokens = auth.is_some_and(Auth::has_keys);
+    let greeting = Greeting { settings, address, opened, asks_for_tokens };
+    match output::print(greeting.to_string().as_bytes()) {
+        // Nobody listens to it; the hub serves all the same.
+        Err(Failure::Stdout(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+fn server(settings: &Settings, api: Api, listener: TcpListener, tls: Option<Arc<Tls>>) -> Server {
+    let server = Server::new(api, parts::server(settings));
+    match tls {
+        None => server.listen(listener),
+        Some(tls) => server.listen_tls(listener, tls),
+    }
+}
+
+fn timestamp(now: SystemTime) -> Timestamp {
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Timestamp(since_1970.as_millis().try_into().unwrap_or(u64::MAX))
+}

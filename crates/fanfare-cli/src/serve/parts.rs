@@ -1,0 +1,188 @@
+//! From settings to the hub's parts.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use ::http::HeaderValue;
+use fanfare_fanout::{Bounds, Epoch};
+use fanfare_hub::{
+    auth::{self, Auth, KeySource},
+    http, limits,
+    log::{self, EmbeddedLog, MemoryLog, Opened, Retention},
+    server::{self, Tls},
+};
+
+use super::ServeError;
+use crate::{
+    config::{self, Durable, Settings},
+    http_client,
+};
+
+/// A log, and what was found when it was opened, if it is one that outlives the process.
+pub(super) type OpenedLog = (Arc<dyn log::Log>, Option<Opened>);
+
+pub(super) fn log(settings: &Settings, seed: u64) -> Result<OpenedLog, ServeError> {
+    let retention = retention(settings);
+    if *settings.log.memory {
+        return Ok((Arc::new(MemoryLog::new(Epoch::from_seed(seed), retention)), None));
+    }
+    let options = options(&settings.log, retention);
+    let opened = EmbeddedLog::open(&*settings.log.data, seed, options);
+    let (log, opened) = opened.map_err(ServeError::of_open)?;
+    Ok((Arc::new(log), Some(opened)))
+}
+
+fn retention(settings: &Settings) -> Retention {
+    let log = &settings.log;
+    Retention {
+        rules: settings.top.retention.0.clone(),
+        total: log::Limits {
+            max_events: *log.max_events,
+            max_age: *log.max_age,
+            max_bytes: log.max_bytes.map(|size| size.0),
+        },
+        idempotency_window: *log.idempotency_window,
+        max_idempotency_keys: count(*log.max_idempotency_keys),
+    }
+}
+
+fn options(log: &config::Log, retention: Retention) -> log::Options {
+    let durability = match *log.durability {
+        Durable::Sync => log::Durability::Sync,
+        Durable::Interval => log::Durability::Interval(*log.interval),
+        Durable::None => log::Durability::None,
+    };
+    log::Options {
+        durability,
+        retention,
+        reserve_bytes: log.reserve.0,
+        max_topics: count(*log.max_topics),
+        slack_bytes: log.slack.0,
+        cache_bytes: log.cache.0,
+    }
+}
+
+pub(super) fn window(log: &config::Log) -> Bounds {
+    Bounds { frames: log.window_events.get(), bytes: log.window_bytes.bytes() }
+}
+
+/// Who may do what; `None` when everybody may do everything.
+pub(super) fn auth(settings: &Settings) -> Result<Option<Auth>, ServeError> {
+    let auth = &settings.auth;
+    let keys = keys(auth)?;
+    let anonymous = auth::Rights {
+        subscribe: auth.anonymous_subscribe.to_vec(),
+        publish: auth.anonymous_publish.to_vec(),
+        admin: false,
+    };
+    if keys.is_empty() && anonymous == auth::Rights::none() {
+        return Ok(None);
+    }
+    let sites =
+        settings.http.origins.iter().map(|origin| &origin.0).filter(|origin| *origin != "*");
+    let settings = auth::Settings {
+        keys,
+        anonymous,
+        leeway: *auth.leeway,
+        is_expiry_required: *auth.require_expiry,
+        issuers: auth.issuers.to_vec(),
+        audiences: auth.audiences.to_vec(),
+        // They were origins when they were read.
+        origins: auth::Origins::new(sites).unwrap_or_default(),
+    };
+    Auth::new(settings).map(Some).map_err(ServeError::Auth)
+}
+
+fn keys(auth: &config::Auth) -> Result<Vec<KeySource>, ServeError> {
+    let given = auth.secrets.iter().map(|secret| KeySource::secret(&secret.0));
+    let secrets = auth.secret_files.iter().map(KeySource::secret_file);
+    let pems = auth.public_key_files.iter().map(KeySource::pem_file);
+    let sets = auth.jwks_files.iter().map(KeySource::jwks_file);
+    let files = secrets.chain(pems).chain(sets);
+    let files = files.map(|source| source.refresh_every(*auth.refresh_files));
+    let mut keys: Vec<KeySource> = given.chain(files).collect();
+    if !auth.jwks_urls.is_empty() {
+        let client = http_client::new().map_err(ServeError::Client)?;
+        keys.extend(auth.jwks_urls.iter().map(|url| fetched(auth, url.0.clone(), client.clone())));
+    }
+    let restrict = |source: KeySource| source.algorithms(auth.algorithms.iter().copied());
+    if auth.algorithms.is_empty() { Ok(keys) } else { Ok(keys.into_iter().map(restrict).collect()) }
+}
+
+fn fetched(auth: &config::Auth, url: ::http::Uri, client: reqwest::Client) -> KeySource {
+    let fetch = move |uri: ::http::Uri| http_client::fetch(client.clone(), uri);
+    let source = KeySource::jwks_url(url, fetch).refresh_every(*auth.refresh_urls);
+    if *auth.plain_http { source.allow_plain_http() } else { source }
+}
+
+pub(super) fn tls(settings: &Settings) -> Result<Option<Arc<Tls>>, ServeError> {
+    match (&*settings.tls.certificate, &*settings.tls.key) {
+        (Some(certificate), Some(key)) => {
+            let tls = Tls::open(certificate, key).map_err(ServeError::Tls)?;
+            Ok(Some(Arc::new(tls)))
+        }
+        _ => Ok(None),
+    }
+}
+
+pub(super) fn http(settings: &Settings) -> http::Settings {
+    let Settings { http, limits, .. } = settings;
+    http::Settings {
+        max_body_bytes: limits.max_body.bytes(),
+        max_batch_events: limits.max_batch_events.get(),
+        max_topics: limits.max_topics.get(),
+        limits: bounds(limits),
+        body_timeout: *limits.body_timeout,
+        body_idle_timeout: *limits.body_idle_timeout,
+        stream_idle_timeout: *limits.stream_idle_timeout,
+        keep_alive: *http.keep_alive,
+        retry: http.retry.0.clone(),
+        farewell_retry: http.farewell_retry.0.clone(),
+        origins: origins(settings),
+    }
+}
+
+fn origins(settings: &Settings) -> http::Origins {
+    let origins = &settings.http.origins;
+    if origins.is_empty() {
+        return http::Origins::None;
+    }
+    if origins.iter().any(|origin| origin.0 == "*") {
+        return http::Origins::Any;
+    }
+    let origins = origins.iter().filter_map(|origin| HeaderValue::try_from(&*origin.0).ok());
+    http::Origins::These(origins.collect())
+}
+
+fn bounds(limits: &config::Limits) -> limits::Settings {
+    let rate = limits.publish_rate.map(|per_second: NonZeroU32| limits::Rate {
+        per_second,
+        burst: limits.publish_burst.unwrap_or(per_second),
+    });
+    limits::Settings {
+        max_clients: limits.max_clients.get(),
+        max_clients_per_address: limits.max_clients_per_address.map(Into::into),
+        publish_rate: rate,
+        max_rate_addresses: limits.max_rate_addresses.get(),
+    }
+}
+
+pub(super) fn server(settings: &Settings) -> server::Settings {
+    let Settings { server, limits, .. } = settings;
+    server::Settings {
+        max_connections: *limits.max_connections,
+        max_header_bytes: limits.max_header.bytes(),
+        header_timeout: *limits.header_timeout,
+        idle_timeout: *limits.idle_timeout,
+        write_timeout: *limits.write_timeout,
+        write_buffer_bytes: limits.write_buffer.bytes(),
+        max_requests_per_connection: limits.max_requests_per_connection.get(),
+        grace: *server.grace,
+        trusted_proxies: server.trusted_proxies.to_vec(),
+        forwarding_header: *server.forwarding_header,
+    }
+}
+
+/// More than memory could have anyway.
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,122 @@
+//! One subscriber's stream over HTTP: it has a place among all, and an end in a shutdown.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::time::{Sleep, sleep_until};
+
+use super::{Api, closing::Begun, peer::CutOff};
+use crate::{Subscription, limits::Place, log::ReadError, metrics::Disconnect};
+
+/// What a subscription gives, up to its end or that of the hub.
+///
+/// When a shutdown begins it says farewell at once, so that the client knows when to come back
+/// whatever happens next, and ends at a random moment of its own.
+pub(super) struct Streaming {
+    api: Api,
+    /// `None` when the stream has ended.
+    subscription: Option<Subscription>,
+    shutdown: Shutdown,
+    /// Why it has ended.
+    end: Option<Disconnect>,
+    cut_off: Option<CutOff>,
+    _place: Place,
+}
+
+enum Shutdown {
+    Awaited(Awaited),
+    /// The farewell has been said.
+    Begun(Pin<Box<Sleep>>),
+}
+
+/// Waits for the shutdown; a look at it is cheap while it has not begun.
+struct Awaited {
+    begun: Pin<Box<dyn Future<Output = Begun> + Send>>,
+    /// Who is woken when it begins.
+    waker: Option<Waker>,
+}
+
+impl Streaming {
+    pub(super) fn new(
+        api: &Api,
+        subscription: Subscription,
+        place: Place,
+        cut_off: Option<CutOff>,
+    ) -> Self {
+        let begun = Box::pin(api.closing.begun());
+        Self {
+            api: api.clone(),
+            subscription: Some(subscription),
+            shutdown: Shutdown::Awaited(Awaited { begun, waker: None }),
+            end: None,
+            cut_off,
+            _place: place,
+        }
+    }
+
+    /// The farewell, when a shutdown begins; nothing, when the stream is to end.
+    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match &mut self.shutdown {
+            Shutdown::Awaited(awaited) => {
+                let begun = ready!(awaited.poll(self.api.closing.has_begun(), context));
+                self.shutdown = Shutdown::Begun(Box::pin(sleep_until(begun.moment())));
+                Poll::Ready(Some(self.api.farewell()))
+            }
+            Shutdown::Begun(moment) => moment.as_mut().poll(context).map(|()| None),
+        }
+    }
+
+    fn end(&mut self, why: Disconnect) {
+        self.end = Some(why);
+        self.subscription = None;
+    }
+}
+
+impl Awaited {
+    fn poll(&mut self, has_begun: bool, context: &mut Context<'_>) -> Poll<Begun> {
+        let is_known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        if is_known && !has_begun {
+            return Poll::Pending;
+        }
+        self.waker = Some(context.waker().clone());
+        self.begun.as_mut().poll(context)
+    }
+}
+
+impl Stream for Streaming {
+    type Item = Result<Bytes, ReadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.subscription.is_some()
+            && let Poll::Ready(farewell) = this.poll_shutdown(context)
+        {
+            if farewell.is_none() {
+                this.end(Disconnect::Shutdown);
+            }
+            return Poll::Ready(farewell.map(Ok));
+        }
+        let Some(subscription) = &mut this.subscription else { return Poll::Ready(None) };
+        let next = ready!(Pin::new(subscription).poll_next(context));
+        match next {
+            None => this.end(Disconnect::Ended),
+            Some(Err(_)) => this.end(Disconnect::Failed),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        let cut_off = self.cut_off.as_ref().and_then(CutOff::reason);
+        let is_shutdown = self.api.sse.has_begun_shutdown();
+        let dropped = if is_shutdown { Disconnect::Shutdown } else { Disconnect::Left };
+        let why = self.end.or(cut_off).unwrap_or(dropped);
+        self.api.hub.metrics().disconnects.count(why);
+    }
+}

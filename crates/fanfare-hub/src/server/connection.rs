@@ -1,0 +1,291 @@
+//! One connection: TLS, HTTP, and the watch over both.
+
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use crate::{
+    http::{Api, CutOff},
+    metrics::{Closing, Disconnect, Metrics},
+};
+
+use super::{
+    Settings,
+    forwarded::Forwarding,
+    open::{Entered, Phase},
+    service::PeerService,
+    tls::Tls,
+    watch::{Patience, Watch},
+    watched::Watched,
+};
+
+/// The least that hyper takes for a buffer, in bytes.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+
+type Http = auto::Builder<TokioExecutor>;
+type HttpConnection<'a, S> = auto::Connection<'a, TokioIo<Watched<S>>, PeerService, TokioExecutor>;
+
+/// Makes connections out of sockets, each on a task of its own.
+pub(super) struct Connector(Arc<Shared>);
+
+struct Shared {
+    api: Api,
+    http: Http,
+    patience: Patience,
+    forwarding: Arc<Forwarding>,
+}
+
+/// How a connection has ended.
+enum Outcome {
+    /// As HTTP says.
+    Over,
+    /// By a failure of the network or the peer.
+    Failed(Box<dyn Error + Send + Sync>),
+    /// By the hub.
+    CutOff(Closing),
+}
+
+impl Connector {
+    pub(super) fn new(api: Api, settings: Settings) -> Self {
+        let http = http(&settings);
+        let patience = Patience {
+            header: settings.header_timeout,
+            idle: settings.idle_timeout,
+            write: settings.write_timeout,
+        };
+        let forwarding = Forwarding::new(settings.trusted_proxies, settings.forwarding_header);
+        let forwarding = Arc::new(forwarding);
+        Self(Arc::new(Shared { api, http, patience, forwarding }))
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        self.0.api.hub().metrics()
+    }
+
+    /// Serves a connection.
+    pub(super) fn connect(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        tls: Option<Arc<Tls>>,
+        entered: Entered,
+    ) {
+        let shared = self.0.clone();
+        tokio::spawn(async move {
+            set_up(&socket, shared.patience);
+            match tls {
+                None => shared.serve(socket, peer, &entered, Instant::now()).await,
+                Some(tls) => shared.serve_tls(socket, peer, &tls, &entered).await,
+            }
+        });
+    }
+}
+
+fn http(settings: &Settings) -> Http {
+    let header_bytes = u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX);
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        // The watch knows when a head begins.
+        .header_read_timeout(None)
+        // The buffer of a connection, in which a head has to fit.
+        .max_buf_size(settings.max_header_bytes.max(SMALLEST_BUFFER));
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(header_bytes)
+        .max_concurrent_streams(settings.max_requests_per_connection)
+        .max_send_buf_size(settings.write_buffer_bytes.min(u32::MAX as usize));
+    http
+}
+
+/// What cannot be set stays as it is: the connection works all the same.
+fn set_up(socket: &TcpStream, patience: Patience) {
+    let _ = socket.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    {
+        // A peer that is gone without a word confirms nothing. It may take twice as long as one that
+        // reads nothing, so that the watch sees those first.
+        let millis = u32::try_from(patience.write.as_millis()).unwrap_or(u32::MAX);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(socket, millis.saturating_mul(2));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
+}
+
+impl Shared {
+    async fn serve_tls(&self, socket: TcpStream, peer: SocketAddr, tls: &Tls, entered: &Entered) {
+        let begun = Instant::now();
+        match self.handshake(socket, tls, entered, begun).await {
+            Some(Ok(socket)) => self.serve(socket, peer, entered, begun).await,
+            Some(Err(error)) => {
+                tracing::debug!(%error, %peer, "a TLS handshake failed");
+                self.api.hub().metrics().closings.count(Closing::Tls);
+            }
+            None => {}
+        }
+    }
+
+    /// `None` when there is no time for it.
+    async fn handshake(
+        &self,
+        socket: TcpStream,
+        tls: &Tls,
+        entered: &Entered,
+        begun: Instant,
+    ) -> Option<io::Result<tokio_rustls::server::TlsStream<TcpStream>>> {
+        let mut handshake = pin!(tls.accept(socket));
+        let mut deadline = Alarm::default();
+        std::future::poll_fn(|context| {
+            entered.waking().register(context.waker());
+            if let Poll::Ready(outcome) = handshake.as_mut().poll(context) {
+                return Poll::Ready(Some(outcome));
+            }
+            if entered.phase() != Phase::Serving {
+                return Poll::Ready(None);
+            }
+            let Some(due) = begun.checked_add(self.patience.header) else { return Poll::Pending };
+            ready!(deadline.poll(due, context));
+            self.api.hub().metrics().closings.count(Closing::HeaderTime);
+            Poll::Ready(None)
+        })
+        .await
+    }
+
+    async fn serve<S>(&self, socket: S, peer: SocketAddr, entered: &Entered, begun: Instant)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let cut_off = CutOff::default();
+        let watch = Arc::new(Watch::new(begun, self.patience, entered.waking().clone()));
+        let service = PeerService {
+            api: self.api.clone(),
+            watch: watch.clone(),
+            peer: peer.ip(),
+            forwarding: self.forwarding.clone(),
+            cut_off: cut_off.clone(),
+        };
+        let io = TokioIo::new(Watched { socket, watch: watch.clone() });
+        let connection = pin!(self.http.serve_connection(io, service));
+        let outcome = attend(connection, &watch, entered, &cut_off).await;
+        self.note(outcome, peer);
+    }
+
+    fn note(&self, outcome: Outcome, peer: SocketAddr) {
+        let closings = &self.api.hub().metrics().closings;
+        match outcome {
+            Outcome::Over => {}
+            Outcome::CutOff(why) => {
+                tracing::debug!(?why, %peer, "a connection was cut off");
+                closings.count(why);
+            }
+            Outcome::Failed(error) => {
+                let failed = error.downcast_ref::<hyper::Error>();
+                if failed.is_some_and(hyper::Error::is_parse_too_large) {
+                    closings.count(Closing::HeaderSize);
+                }
+                tracing::debug!(error, %peer, "a connection failed");
+            }
+        }
+    }
+}
+
+/// Has a connection go on while it may.
+async fn attend<S>(
+    mut connection: Pin<&mut HttpConnection<'_, S>>,
+    watch: &Watch,
+    entered: &Entered,
+    cut_off: &CutOff,
+) -> Outcome
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut alarm = Alarm::default();
+    let (mut is_leaving, mut was_idle) = (false, false);
+    std::future::poll_fn(|context| {
+        entered.waking().register(context.waker());
+        let phase = entered.phase();
+        if phase == Phase::CutOff {
+            cut_off.because(Disconnect::Shutdown);
+            return Poll::Ready(Outcome::CutOff(Closing::Grace));
+        }
+        if phase == Phase::Draining && !is_leaving {
+            is_leaving = true;
+            leave(connection.as_mut(), watch);
+        }
+        loop {
+            if let Poll::Ready(outcome) = connection.as_mut().poll(context) {
+                return Poll::Ready(match outcome {
+                    _ if was_idle => Outcome::CutOff(Closing::Idle),
+                    Ok(()) => Outcome::Over,
+                    Err(error) => Outcome::Failed(error),
+                });
+            }
+            let Some((due, why)) = watch.deadline() else { return Poll::Pending };
+            ready!(alarm.poll(due, context));
+            if why == Closing::Idle && !is_leaving {
+                (is_leaving, was_idle) = (true, true);
+                leave(connection.as_mut(), watch);
+                continue;
+            }
+            if why == Closing::Stalled {
+                cut_off.because(Disconnect::Stalled);
+            }
+            return Poll::Ready(Outcome::CutOff(why));
+        }
+    })
+    .await
+}
+
+/// Ends the connection with what it is doing.
+fn leave<S>(connection: Pin<&mut HttpConnection<'_, S>>, watch: &Watch)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    watch.leave();
+    connection.graceful_shutdown();
+}
+
+/// Wakes its task at a moment that moves on. It is set anew only when it has rung, or is late.
+#[derive(Default)]
+struct Alarm {
+    set_for: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Alarm {
+    /// Ready when `due` has come.
+    fn poll(&mut self, due: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let mut now = Instant::now();
+        while now < due {
+            if self.set_for.is_some_and(|set_for| now < set_for && set_for <= due) {
+                return Poll::Pending;
+            }
+            ready!(self.set(due).poll(context));
+            self.set_for = None;
+            now = Instant::now();
+        }
+        Poll::Ready(())
+    }
+
+    fn set(&mut self, due: Instant) -> Pin<&mut Sleep> {
+        self.set_for = Some(due);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        sleep.as_mut().reset(due);
+        sleep.as_mut()
+    }
+}
