@@ -1,7 +1,7 @@
 .PHONY: run test check bench soak doc fmt-check lint doc-check feature-check test-setup test-rust test-concurrency test-browser
 
-run: ## the hub; prints its address, and how to publish and follow
-	cargo run --release -p fanfare-cli --bin fanfare -- serve
+run: ## the serverstats example; prints its address
+	cargo run --release --example serverstats
 
 test: test-setup test-rust test-concurrency test-browser
 
@@ -10,6 +10,7 @@ check: fmt-check lint doc-check feature-check
 bench: ## prints Markdown tables with ratios to other systems
 	cargo run --release -p fanfare-bench --bin codec
 	cargo run --release -p fanfare-bench --bin fanout
+	cargo run --release -p fanfare-bench --bin client
 	cargo run --release -p fanfare-bench --bin client
 	cargo run --release -p fanfare-bench --bin log
 
@@ -28,9 +29,12 @@ lint:
 doc-check:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
 
-feature-check: ## the lean builds: no_std, and the library without adapters
+feature-check: ## the lean builds: no_std, the libraries without adapters; and the fuzz targets
 	cargo clippy -p fanfare-wire --no-default-features -- -D warnings
 	cargo clippy -p fanfare --no-default-features -- -D warnings
+	cargo clippy -p fanfare-client --no-default-features -- -D warnings
+	cargo clippy -p fanfare-client --no-default-features --features hyper -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
 
 test-setup: ## what the browser tests need; here so that what is missing is said first
 	tests/browser/setup.sh

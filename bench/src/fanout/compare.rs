@@ -28,7 +28,7 @@ impl Plan {
 const CONTENDERS: [(&str, &str); 4] = [
     ("axum", "axum::response::sse over tokio::sync::broadcast"),
     ("fanfare", "fanfare attached to the same axum::serve, same bytes"),
-    ("fanfare-hyper", "fanfare attached to plain hyper, same bytes"),
+    ("fanfare-hyper", "fanfare attached to plain hyper with writev(false), same bytes"),
     ("fanfare-ids", "fanfare on axum::serve, with ids to resume from"),
 ];
 const SUBSCRIBERS: u32 = 1000;

@@ -139,7 +139,7 @@ impl Api {
     /// # use http::Request;
     /// # use http_body_util::{BodyExt, Empty};
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn main() -> Result<(), fanfare_hub::log::BoxError> {
     /// # let log = Arc::new(MemoryLog::new(Epoch::from_seed(1), Retention::default()));
     /// # let hub = Hub::new(log, Bounds::default(), Arc::new(|| Timestamp(0)));
     /// let api = Api::new(hub, fanfare::Sse::new(), Settings::default());
