@@ -2,8 +2,6 @@
 
 #![cfg(test)]
 
-#![cfg(test)]
-
 /// What is tested, and words to say it with.
 mod subject;
 
