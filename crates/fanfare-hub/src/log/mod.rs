@@ -90,7 +90,8 @@ pub enum AppendError {
     /// A topic of the batch has ended.
     #[error("the topic {0} has ended")]
     Ended(TopicName),
-    /// There is no room for it. Events may be appended again when there is.
+    /// There is no room for it. Events may be appended again when there is; only a log whose disk has
+    /// refused a write needs to be opened again.
     #[error("the log has no room")]
     Full(#[source] BoxError),
     /// The log cannot say that it is durable. What follows is refused until the log works again.
@@ -194,8 +195,9 @@ pub type Tail = tokio::sync::mpsc::Receiver<Vec<Committed>>;
 /// - **Idempotency.** A batch with a key that was used within the log's window is not appended; its
 ///   answer is that of the first.
 /// - **Retention.** [`trim`](Log::trim) drops the oldest events of topics that are beyond their
-///   limits, and forgets topics that have none left. [`kept_after`](Log::kept_after) tells what is
-///   complete.
+///   limits, then the oldest of all that are beyond the limits of the whole, and forgets topics that
+///   have none left. An append may drop what is beyond the limits then, but need not.
+///   [`kept_after`](Log::kept_after) tells what is complete.
 /// - **Cancellation.** A dropped future of an append leaves open whether it happened.
 pub trait Log: Send + Sync + 'static {
     /// The name of the log: another one means other positions.
@@ -215,6 +217,9 @@ pub trait Log: Send + Sync + 'static {
     fn read(&self, read: Read) -> Answer<'_, Result<Page, ReadError>>;
 
     /// The position behind which no event of the selection has been dropped.
+    ///
+    /// What topics had dropped that are forgotten counts for each prefix, for each topic that is not
+    /// known, and for each that came later: it may have been theirs.
     fn kept_after(&self, selection: &Selection) -> Answer<'_, Result<Position, ReadError>>;
 
     /// The position behind which the newest `count` events of the selection lie, or as many as are
@@ -245,6 +250,7 @@ pub trait Log: Send + Sync + 'static {
     /// Drops what is beyond the limits now, and forgets old idempotency keys.
     fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>>;
 
-    /// Makes everything durable and lets go of it. Appends are refused from then on.
+    /// Makes everything durable and lets go of it. Appends are refused from then on, and reads may
+    /// be.
     fn close(&self) -> Answer<'_, Result<(), AppendError>>;
 }

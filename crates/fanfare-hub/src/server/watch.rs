@@ -153,6 +153,11 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        task::Wake,
+    };
+
     use tokio::time::advance;
 
     use super::*;
@@ -204,6 +209,27 @@ mod tests {
         advance(HEADER / 2).await;
         watch.has_read();
         assert_eq!(watch.deadline(), Some((head + HEADER, Closing::HeaderTime)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_last_request_wakes_the_connection() {
+        let (watch, _) = watch();
+        let woken = Arc::new(Woken::default());
+        watch.waking.register(&woken.clone().into());
+        let [first, second] = [0, 1].map(|_| watch.begin_request(Version::HTTP_2));
+        drop(first);
+        assert!(!woken.0.load(Ordering::SeqCst));
+        drop(second);
+        assert!(woken.0.load(Ordering::SeqCst), "it has a deadline now");
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, stdin},
     process::{Child, Command},
-    time::interval,
+    time::{Instant, interval},
 };
 
 use crate::support::{Peer, Running, metric_in, within};
@@ -70,14 +70,21 @@ async fn without_descriptors_accepting_pauses_and_goes_on_later() {
     }
     let before = ticks(&child);
     let mut looks = interval(Duration::from_millis(50));
+    let begun = Instant::now();
     let paused = async {
-        while pauses(&mut operator).await < 6.0 {
+        loop {
             looks.tick().await;
+            let count = pauses(&mut operator).await;
+            if count >= 3.0 && begun.elapsed() >= Duration::from_millis(500) {
+                return count;
+            }
         }
     };
-    within("some pauses", paused).await;
+    let count = within("some pauses", paused).await;
+    // Each is longer than the one before, up to a second.
+    let most = 8.0 + begun.elapsed().as_secs_f64();
     let spent = ticks(&child) - before;
-    assert!(spent < 30, "it spins: {spent} ticks");
+    assert!(count <= most && spent < 30, "it spins: {count} pauses, {spent} ticks");
     drop(flood);
     let mut later = Peer::connect(address, loopback).await;
     later.get("/healthz", "").await;
