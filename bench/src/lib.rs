@@ -1,7 +1,8 @@
 //! Reproducible comparisons of fanfare with its peers.
 //!
 //! `cargo run --release -p fanfare-bench --bin codec` compares the wire codecs,
-//! `--bin fanout` what it costs to deliver events on hyper, `--bin client` how fast clients read.
+//! `--bin fanout` what it costs to deliver events on hyper, `--bin client` how fast clients read,
+//! `--bin log` sets the hub's log against its disk.
 
 pub mod client;
 pub mod compare;

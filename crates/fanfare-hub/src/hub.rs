@@ -70,8 +70,11 @@ impl Hub {
     ///
     /// Outside a tokio runtime with time enabled.
     pub fn new(log: Arc<dyn Log>, window: Bounds, clock: Clock) -> Self {
+        // Taken first: what becomes durable before the newest position is loaded is left out later,
+        // and nothing between both is missed.
+        let tail = log.tail();
         let live = Arc::new(Live::new(log.epoch(), log.newest(), window));
-        let delivering = tokio::spawn(deliver(log.tail(), live.clone()));
+        let delivering = tokio::spawn(deliver(tail, live.clone()));
         let (stats, metrics) = (Arc::new(OwnTopic::stats()), Arc::new(Metrics::new()));
         let reporter = Reporter {
             topic: stats.clone(),

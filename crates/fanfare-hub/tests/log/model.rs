@@ -425,7 +425,7 @@ fn the_memory_log_does_as_the_model() {
 
 #[test]
 fn the_embedded_log_does_as_the_model() {
-    run(16, |retention, operations| {
+    run(12, |retention, operations| {
         block_on(async {
             let subject = Embedded::with(fanfare_hub::log::Durability::None);
             let (log, model) = (subject.open(retention.clone()), Model::new(retention.clone()));

@@ -12,7 +12,7 @@
 //! | | `0`, `2` | counters, as of a position |
 //! | | `1`, name | a topic, as of a position |
 //! | | `2`, idempotency key | the answer that was given for it |
-//! | | `3`, number | the idempotency key that was used as the so-manieth |
+//! | | `3`, turn | the idempotency key whose turn it was: they are numbered as they are used |
 //!
 //! An append writes bundles, and nothing else as a rule: what it adds to the index, the topics and the
 //! counters is written now and then, and found out again from the newest bundles when the log is opened.
@@ -383,7 +383,7 @@ pub(super) fn read_counters(value: &[u8]) -> Result<Counters, Damaged> {
 /// The answer that was given for an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Given {
-    /// The so-manieth key it is.
+    /// How many keys had been used before.
     pub(super) turn: u64,
     pub(super) time: u64,
     pub(super) last: u64,

@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 
 use super::{
     Shared,
-    queue::Queue,
+    format::Head,
+    queue::{Queue, closed},
     reader::Reader,
     reclaim::{Alive, Reclaiming},
     store::Store,
@@ -29,13 +30,11 @@ use crate::{
 };
 
 /// Topics that are looked at while the table is locked, and dropped from or forgotten at a time.
-const TOPICS_AT_A_TIME: usize = 256;
-/// Events that are dropped at a time.
+pub(super) const TOPICS_AT_A_TIME: usize = 256;
+/// Events that are dropped at a time, or twice as many at most.
 const EVENTS_AT_A_TIME: u64 = 4096;
 /// How often it is looked whether memory has been written to the disk.
 const LOOK: Duration = Duration::from_millis(10);
-/// Tables that are written anew are about as large.
-const NEVER: &str = "the log is being closed";
 
 /// What the keeper is to do.
 pub(super) enum Task {
@@ -50,7 +49,6 @@ pub(super) struct Keeper {
     reclaiming: Reclaiming,
     /// No event up to here is alive.
     none_until: u64,
-    /// Topics have to be looked for whose limits are other ones than before.
     sweeping: Option<Sweeping>,
 }
 
@@ -88,7 +86,6 @@ impl Keeper {
     }
 
     fn stop(mut self) {
-        self.reclaiming.stop();
         if let Some(Sweeping { thread, .. }) = self.sweeping.take() {
             let _ = thread.join();
         }
@@ -109,9 +106,7 @@ impl Keeper {
         let mut cursor = None;
         loop {
             let (beyond, last) = self.beyond(cursor.as_ref(), now);
-            for (name, limits) in beyond {
-                self.trim_topic(&name, limits, now)?;
-            }
+            self.trim_some(&beyond, now)?;
             match last {
                 Some(last) => cursor = Some(last),
                 None => return Ok(()),
@@ -138,16 +133,24 @@ impl Keeper {
         (beyond, last.cloned())
     }
 
-    fn trim_topic(
-        &self,
-        name: &TopicName,
-        limits: Limits,
-        now: Timestamp,
-    ) -> Result<(), AppendError> {
-        while let Some(dropping) = self.look_for(name, limits, now).map_err(unreadable)? {
-            self.ask(|reply| Job::Drop(vec![dropping], reply))?;
+    /// Trims these topics to their limits.
+    fn trim_some(&self, topics: &[(TopicName, Limits)], now: Timestamp) -> Result<(), AppendError> {
+        loop {
+            let mut droppings = vec![];
+            let mut events = 0;
+            for (name, limits) in topics {
+                let dropping = self.look_for(name, *limits, now).map_err(unreadable)?;
+                events += dropping.as_ref().map_or(0, |dropping| dropping.events);
+                droppings.extend(dropping);
+                if events >= EVENTS_AT_A_TIME {
+                    break;
+                }
+            }
+            if droppings.is_empty() {
+                return Ok(());
+            }
+            self.ask(|reply| Job::Drop(droppings, reply))?;
         }
-        Ok(())
     }
 
     /// The oldest events of a topic that are beyond its limits.
@@ -158,7 +161,10 @@ impl Keeper {
         now: Timestamp,
     ) -> Result<Option<Dropping>, BoxError> {
         let reader = Reader::new(&self.store, &self.shared);
-        let Some(topic) = self.shared.topics().get(name).copied() else { return Ok(None) };
+        let topic = self.shared.topics().get(name).copied();
+        let Some(topic) = topic.filter(|topic| topic.is_beyond(limits, now)) else {
+            return Ok(None);
+        };
         let mut dropping = Dropping::none(name.clone(), topic.id);
         for row in reader.rows(topic.id, topic.dropped) {
             let row = row?;
@@ -181,57 +187,48 @@ impl Keeper {
         }
         loop {
             let (droppings, through) = self.look_for_oldest(now).map_err(unreadable)?;
-            if !droppings.is_empty() {
-                self.ask(|reply| Job::Drop(droppings, reply))?;
-            }
-            match through {
-                Some(through) => self.none_until = through,
-                None => return Ok(()),
+            let Some(through) = through else { return Ok(()) };
+            if droppings.is_empty() || self.ask(|reply| Job::Drop(droppings, reply))? {
+                self.none_until = through;
             }
         }
     }
 
     /// The oldest events that are beyond the limits of all together, and up to where none is alive
-    /// without them; `None` when there are no more.
+    /// without them; `None` when the oldest that is alive may stay.
     fn look_for_oldest(&self, now: Timestamp) -> Result<(Vec<Dropping>, Option<u64>), BoxError> {
         let reader = Reader::new(&self.store, &self.shared);
         let Counters { mut events, mut bytes, .. } = self.shared.topics().counters;
         let limits = self.shared.options.retention.total;
         let mut droppings: HashMap<u64, Dropping> = HashMap::new();
         let mut through = None;
-        let mut looked_at = 0;
-        let mut is_done = true;
-        for head in reader.heads(self.none_until) {
+        for (looked_at, head) in (0..).zip(reader.heads(self.none_until)) {
             let head = head?;
-            let (id, position) = (head.place.topic, head.position());
-            let alive = self
-                .shared
-                .topics()
-                .by_id(id)
-                .and_then(|(name, topic)| (position > topic.dropped).then(|| name.clone()));
-            if let Some(name) = alive {
-                if !is_beyond(limits, now, events, bytes, Timestamp(head.place.time)) {
+            if let Some(name) = self.alive(&head) {
+                let time = Timestamp(head.place.time);
+                if looked_at >= EVENTS_AT_A_TIME || !is_beyond(limits, now, events, bytes, time) {
                     break;
                 }
-                let size = head.size() as u64;
+                let (id, size) = (head.place.topic, head.size() as u64);
                 events = events.saturating_sub(1);
                 bytes = bytes.saturating_sub(size);
                 let none = || Dropping::none(name, id);
-                droppings.entry(id).or_insert_with(none).take(position, size);
+                droppings.entry(id).or_insert_with(none).take(head.position(), size);
             }
-            through = Some(position);
-            looked_at += 1;
-            if looked_at >= EVENTS_AT_A_TIME {
-                is_done = false;
-                break;
-            }
+            through = Some(head.position());
         }
         for dropping in droppings.values_mut() {
             let oldest = reader.rows(dropping.id, dropping.through).next().transpose()?;
             dropping.oldest = oldest.map(|row| (row.position, row.time));
         }
-        let _ = is_done;
         Ok((droppings.into_values().collect(), through))
+    }
+
+    /// The topic of an event that is alive.
+    fn alive(&self, head: &Head) -> Option<TopicName> {
+        let topics = self.shared.topics();
+        let (name, topic) = topics.by_id(head.place.topic)?;
+        (head.position() > topic.dropped).then(|| name.clone())
     }
 
     fn forget_topics(&self) -> Result<(), AppendError> {
@@ -255,7 +252,7 @@ impl Keeper {
         if is_sweeping || dead <= self.shared.options.slack_bytes {
             return Ok(());
         }
-        let alive = Arc::new(Alive::of(&self.shared.topics()));
+        let alive = Arc::new(Alive::of(&self.shared));
         // What is not durably dropped must stay on the disk.
         self.ask(Job::Sync)?;
         let sweep = Sweep {
@@ -281,6 +278,9 @@ impl Keeper {
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, AppendError>>) -> Job,
     ) -> Result<T, AppendError> {
+        if self.reclaiming.is_stopped() {
+            return Err(closed());
+        }
         ask(&self.queue, job)
     }
 }
@@ -291,7 +291,7 @@ fn ask<T>(
 ) -> Result<T, AppendError> {
     let (reply, answer) = oneshot::channel();
     queue.send(job(reply))?;
-    answer.blocking_recv().unwrap_or_else(|_| Err(super::queue::closed()))
+    answer.blocking_recv().unwrap_or_else(|_| Err(closed()))
 }
 
 /// One time of giving place back.
@@ -352,7 +352,7 @@ fn flush(keyspace: &Keyspace, stop: &Receiver<()>) -> Result<(), BoxError> {
     while keyspace.sealed_memtable_count() > 0 {
         match stop.recv_timeout(LOOK) {
             Err(RecvTimeoutError::Timeout) => {}
-            _ => return Err(NEVER.into()),
+            _ => return Err(closed().into()),
         }
     }
     Ok(())

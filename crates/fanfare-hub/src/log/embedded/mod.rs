@@ -1,4 +1,15 @@
 //! A log in a folder of this machine, on fjall.
+//!
+//! The way of an event: it waits in the queue (`queue.rs`) until the one writer (`writer.rs`) takes all
+//! that waits, checks it (`group.rs`), bundles it (`format.rs`), has the disk (`disk.rs`) keep it with
+//! one sync, and then lets it be seen in the table of topics (`topics.rs`), by readers (`reader.rs`), by
+//! the tail and by those who wait. The keeper (`keeper.rs`) looks for what is beyond the limits and has
+//! the writer drop it; place on the disk is given back in the background (`reclaim.rs`). When the
+//! folder (`lock.rs`) is opened, the journals are mended (`journal.rs`), and what is known of the topics
+//! is completed from the newest events (`recovery.rs`).
+//!
+//! There are three threads: the writer, the keeper, and one more while place is given back. Reads run
+//! where tokio runs what blocks.
 
 mod disk;
 mod format;
@@ -160,15 +171,45 @@ pub enum OpenError {
     },
 }
 
-/// A [`Log`] in a folder of this machine.
+/// A [`Log`] in a folder of this machine. It reads on the tokio runtime that it is asked on.
 ///
 /// Dropping it without [`close`](Log::close) loses nothing, but the next opening takes it for a
 /// crash, and the folder may still be in use for a moment.
+///
+/// After a write or a sync has failed, nothing is written until the log is opened again; what was
+/// answered before is read as ever. Below [`reserve_bytes`](Options::reserve_bytes) appends are
+/// refused before the disk refuses them, and accepted again when there is room.
+///
+/// ```
+/// use fanfare_hub::{
+///     TopicName,
+///     log::{Batch, EmbeddedLog, Log, NewEvent, Options},
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let seed = 7;
+/// let topic = TopicName::new("news")?;
+/// let event = NewEvent { topic, name: None, retry: None, data: "hello".into() };
+/// let batch = Batch { events: vec![event], ..Batch::default() };
+///
+/// let (log, opened) = EmbeddedLog::open(&folder, seed, Options::default())?;
+/// assert!(opened.is_new);
+/// let appended = log.append(batch).await?;
+/// log.close().await?;
+///
+/// let (log, opened) = EmbeddedLog::open(&folder, seed, Options::default())?;
+/// assert_eq!((opened.events, log.newest()), (1, appended.last));
+/// # Ok(())
+/// # }
+/// ```
 pub struct EmbeddedLog {
     epoch: Epoch,
     shared: Arc<Shared>,
     queue: Queue,
     keeper: mpsc::Sender<Task>,
+    reclaiming: Reclaiming,
     reading: Arc<Semaphore>,
     /// `None` when it has been closed.
     store: Mutex<Option<Store>>,
@@ -224,13 +265,13 @@ impl EmbeddedLog {
         let (queue, jobs) = Queue::new();
         let writer = Writer::new(jobs, between(Box::new(disk)), store.clone(), shared.clone());
         let (keeper, tasks) = mpsc::channel();
-        let keeping = Keeper::new(store.clone(), shared.clone(), queue.clone(), reclaiming);
+        let keeping = Keeper::new(store.clone(), shared.clone(), queue.clone(), reclaiming.clone());
         let failed = |error| OpenError::Folder { path: path.as_ref().to_owned(), error };
         spawn("fanfare-log-writer", || writer.run()).map_err(failed)?;
         spawn("fanfare-log-keeper", move || keeping.run(&tasks)).map_err(failed)?;
         let reading = Arc::new(Semaphore::new(READERS as usize));
         let store = Mutex::new(Some(store));
-        Ok((Self { epoch, shared, queue, keeper, reading, store }, opened))
+        Ok((Self { epoch, shared, queue, keeper, reclaiming, reading, store }, opened))
     }
 
     /// How many bytes the log takes on the disk, with its journals. `None` when it has been closed.
@@ -277,6 +318,7 @@ impl EmbeddedLog {
     }
 
     async fn close(&self) -> Result<(), AppendError> {
+        self.reclaiming.stop();
         let (reply, answer) = oneshot::channel();
         if self.keeper.send(Task::Close(reply)).is_ok() {
             let _ = answer.await;

@@ -16,8 +16,10 @@ use fjall::compaction::filter::{
 };
 
 use super::{
+    Shared,
     format::{Bundle, Damaged, Heads, read_index_key, read_position},
-    topics::Topics,
+    keeper::TOPICS_AT_A_TIME,
+    topics::Counters,
 };
 
 /// What was alive at one time, and durably so: what was dead then may go.
@@ -31,15 +33,26 @@ pub(super) struct Alive {
 }
 
 impl Alive {
-    pub(super) fn of(topics: &Topics) -> Self {
-        let all = || topics.behind(None).map(|(_, topic)| topic);
-        let oldest = all().filter(|topic| topic.events > 0).map(|topic| topic.oldest).min();
-        let counters = &topics.counters;
-        Self {
-            newest: counters.newest,
-            next_topic: counters.next_topic,
-            dropped: all().map(|topic| (topic.id, topic.dropped)).collect(),
-            none_until: oldest.map_or(counters.newest, |oldest| oldest - 1),
+    /// What is alive now. It looks at the topics a few at a time: meanwhile more can be dropped, and
+    /// what is appended is newer.
+    pub(super) fn of(shared: &Shared) -> Self {
+        let Counters { newest, next_topic, .. } = shared.topics().counters;
+        let mut alive = Self { newest, next_topic, dropped: HashMap::new(), none_until: newest };
+        let mut cursor = None;
+        loop {
+            let topics = shared.topics();
+            let mut last = None;
+            for (name, topic) in topics.behind(cursor.as_ref()).take(TOPICS_AT_A_TIME) {
+                alive.dropped.insert(topic.id, topic.dropped);
+                if topic.events > 0 {
+                    alive.none_until = alive.none_until.min(topic.oldest - 1);
+                }
+                last = Some(name.clone());
+            }
+            if last.is_none() {
+                return alive;
+            }
+            cursor = last;
         }
     }
 

@@ -41,6 +41,8 @@ const UNSETTLED_ROWS: usize = 64 * 1024;
 const UNSETTLED_BYTES: u64 = 32 * 1024 * 1024;
 /// Topics that are written down at a time, at least.
 const SETTLED_TOPICS: usize = 256;
+/// Less than this is no room.
+const NO_ROOM_BYTES: u64 = 1024 * 1024;
 /// The writer waits for those who have just been answered for this part of the time a sync takes.
 const WAIT_PART_OF_SYNC: u32 = 8;
 const LONGEST_WAIT: Duration = Duration::from_millis(1);
@@ -51,8 +53,8 @@ type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
 pub(super) enum Job {
     Append(Append),
     Erase(TopicName, Reply<bool>),
-    /// Drops the oldest events of topics.
-    Drop(Vec<Dropping>, Reply<()>),
+    /// Drops the oldest events of topics; tells whether all were as they were said to be.
+    Drop(Vec<Dropping>, Reply<bool>),
     /// Forgets topics that have no events.
     Forget(Vec<TopicName>, Reply<()>),
     /// Forgets idempotency keys; tells whether there may be more to forget.
@@ -165,16 +167,21 @@ impl Writer {
     }
 
     fn next(&mut self) -> Option<Job> {
-        if let Some(job) = self.carried.take() {
-            return Some(job);
-        }
         loop {
-            let Some(wait) = self.until_sync() else { return self.jobs.recv().ok() };
+            let wait = self.until_sync();
+            if wait == Some(Duration::ZERO) {
+                // A failure is kept, and said to the next who wants something.
+                drop(self.sync());
+                continue;
+            }
+            if let Some(job) = self.carried.take() {
+                return Some(job);
+            }
+            let Some(wait) = wait else { return self.jobs.recv().ok() };
             match self.jobs.recv_timeout(wait) {
                 Ok(job) => return Some(job),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                // A failure is kept, and said to the next who wants something.
-                Err(RecvTimeoutError::Timeout) => drop(self.sync()),
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
@@ -353,11 +360,11 @@ impl Writer {
     /// fjall does not say why it has stopped to write when one of its own threads has failed.
     fn reason(&mut self, error: io::Error) -> io::Error {
         let is_cause_known = error.kind() != io::ErrorKind::Other;
-        let has_room = self.disk.free_bytes().is_ok_and(|free| free == 0);
-        if is_cause_known || !has_room {
-            return error;
+        let is_full = self.disk.free_bytes().is_ok_and(|free| free < NO_ROOM_BYTES);
+        if is_full && !is_cause_known {
+            return io::Error::new(io::ErrorKind::StorageFull, error);
         }
-        io::Error::new(io::ErrorKind::StorageFull, error)
+        error
     }
 
     /// Gives the tail what has become durable; what it has no room for is given back.
@@ -402,7 +409,6 @@ impl Writer {
         };
         staged.set(name.clone(), erased);
         staged.committed = vec![Committed::Erased(name.clone(), Position(staged.counters.newest))];
-        staged.is_record_due = true;
         let committed = self.write(staged)?;
         if let Some(waits) = self.tell(committed) {
             self.tell_waiting(waits);
@@ -410,9 +416,10 @@ impl Writer {
         Ok(true)
     }
 
-    fn drop_oldest(&mut self, droppings: Vec<Dropping>) -> Result<(), AppendError> {
+    fn drop_oldest(&mut self, droppings: Vec<Dropping>) -> Result<bool, AppendError> {
         self.check()?;
         let mut staged = self.stage();
+        let count = droppings.len();
         for dropping in droppings {
             let topic = self.shared.topics().get(&dropping.name).copied();
             let Some(topic) = topic.and_then(|topic| without(topic, &dropping)) else { continue };
@@ -421,9 +428,9 @@ impl Writer {
             staged.counters.dead += dropping.bytes;
             staged.set(dropping.name, topic);
         }
-        staged.is_record_due = true;
+        let are_all = staged.touched.len() == count;
         self.write(staged)?;
-        Ok(())
+        Ok(are_all)
     }
 
     fn forget(&mut self, names: &[TopicName]) -> Result<(), AppendError> {
@@ -609,4 +616,43 @@ fn unreadable(error: BoxError) -> AppendError {
 
 fn data_bytes(batch: &Batch) -> usize {
     batch.events.iter().map(|event| event.data.len()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its events are 3, 5 and 8, of ten bytes each.
+    fn topic() -> Topic {
+        let rest = Topic { id: 1, oldest_time: 30, dropped: 2, ..Topic::default() };
+        Topic { events: 3, bytes: 30, oldest: 3, newest: 8, ..rest }
+    }
+
+    fn dropping(positions: &[u64], oldest: Option<(u64, u64)>) -> Dropping {
+        let mut dropping = Dropping::none(TopicName::new("a").unwrap(), 1);
+        for &position in positions {
+            dropping.take(position, 10);
+        }
+        Dropping { oldest, ..dropping }
+    }
+
+    #[test]
+    fn the_oldest_events_are_dropped() {
+        let left = without(topic(), &dropping(&[3, 5], Some((8, 80)))).unwrap();
+        let expected = Topic { events: 1, bytes: 10, oldest: 8, oldest_time: 80, ..topic() };
+        assert_eq!(left, Topic { dropped: 5, ..expected });
+        let none = without(topic(), &dropping(&[3, 5, 8], None)).unwrap();
+        assert_eq!((none.events, none.bytes, none.oldest, none.dropped), (0, 0, 0, 8));
+    }
+
+    #[test]
+    fn a_topic_that_has_changed_is_left_alone() {
+        let all = dropping(&[3, 5, 8], None);
+        let appended = Topic { events: 4, bytes: 40, newest: 9, ..topic() };
+        assert_eq!(without(appended, &all), None);
+        let erased = Topic { events: 3, oldest: 11, newest: 13, dropped: 10, ..topic() };
+        assert_eq!(without(erased, &all), None);
+        assert_eq!(without(Topic { id: 2, ..topic() }, &all), None, "it was forgotten");
+        assert_eq!(without(Topic { events: 2, ..topic() }, &all), None);
+    }
 }
