@@ -11,7 +11,6 @@ bench: ## prints Markdown tables with ratios to other systems
 	cargo run --release -p fanfare-bench --bin codec
 	cargo run --release -p fanfare-bench --bin fanout
 	cargo run --release -p fanfare-bench --bin client
-	cargo run --release -p fanfare-bench --bin client
 	cargo run --release -p fanfare-bench --bin log
 
 soak: ## ten minutes of random cuts, and whether the client is given every event exactly once

@@ -1,6 +1,6 @@
 //! What the server sends. It is the same in every run.
 
-use std::iter;
+use std::{iter, time::Duration};
 
 use crate::workload::{ENGLISH, Message, token_texts};
 
@@ -20,21 +20,12 @@ pub struct Stream {
     pub word: &'static str,
     /// What it is, for a heading.
     pub title: &'static str,
-    /// Which process cannot go faster.
-    pub bound: Bound,
-    /// How many times as well as the better peer fanfare means to read it.
-    pub target: f64,
+    /// The time from one write to the next; none if the server is to be faster than its client.
+    pub interval: Option<Duration>,
+    /// How many times as fast as the better peer fanfare means to read it.
+    pub target: Option<f64>,
     data: fn() -> Vec<String>,
     cut: Cut,
-}
-
-/// Which process limits how fast a stream goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
-    /// The client: events per second are the figure.
-    Client,
-    /// The server: CPU per event is the figure.
-    Server,
 }
 
 /// How the bytes are put into chunks of HTTP, and those into writes.
@@ -42,9 +33,9 @@ pub enum Bound {
 enum Cut {
     /// Chunks that end anywhere, all in one write.
     Anywhere,
-    /// A chunk for each event, all in one write: a server that its client cannot follow.
+    /// A chunk for each event, all in one write.
     EachEvent,
-    /// A chunk and a write for each event: a server that sends when something happens.
+    /// A chunk and a write for each event.
     EachEventAlone,
 }
 
@@ -53,24 +44,24 @@ pub const STREAMS: [Stream; 3] = [
     Stream {
         word: "bulk",
         title: "1. events of 100 bytes, chunks of 16 KiB",
-        bound: Bound::Client,
-        target: 3.0,
+        interval: None,
+        target: Some(3.0),
         data: hundred_bytes,
         cut: Cut::Anywhere,
     },
     Stream {
         word: "chunks",
         title: "2. events of 100 bytes, each a chunk",
-        bound: Bound::Client,
-        target: 1.0,
+        interval: None,
+        target: Some(1.0),
         data: hundred_bytes,
         cut: Cut::EachEvent,
     },
     Stream {
         word: "tokens",
-        title: "3. LLM tokens, each a chunk and a write",
-        bound: Bound::Server,
-        target: 1.0,
+        title: "3. LLM tokens, 20000 a second, each a chunk and a write",
+        interval: Some(Duration::from_micros(50)),
+        target: None,
         data: tokens,
         cut: Cut::EachEventAlone,
     },
