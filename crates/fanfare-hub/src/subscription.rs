@@ -151,14 +151,20 @@ impl Subscription {
                 resumed_from: Some(self.epoch().id(kept_after)),
             };
             gap.to_event().encode(&mut bytes);
+            self.request.after = kept_after;
         }
         let epoch = self.epoch();
-        for record in &page.records {
+        // Of several topics, one may have kept what lies before the end of the gap. Whoever is cut off
+        // behind the gap does not come back to that, so nobody is given it.
+        let records = page.records.iter().filter(|record| record.position > self.request.after);
+        let mut count = 0;
+        for record in records {
+            count += 1;
             let event = event::of_record(record, self.request.format);
             event.with_id(epoch.id(record.position)).encode(&mut bytes);
         }
         self.request.after = page.through.max(self.request.after);
-        self.observer.metrics.delivered(page.records.len() as u64, bytes.len());
+        self.observer.metrics.delivered(count, bytes.len());
         bytes.freeze()
     }
 

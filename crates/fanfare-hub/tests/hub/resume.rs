@@ -110,6 +110,20 @@ async fn a_reader_that_is_slower_than_the_retention_is_told() {
 }
 
 #[tokio::test]
+async fn nothing_from_before_a_gap_comes_behind_it() {
+    let subject = Subject::with(keeping(3), SMALL);
+    let mut follower = subject.follow("/sse?topic=quiet&topic=busy").await;
+    follower.place().await;
+    publish(&subject, "busy", 1..=1).await;
+    publish(&subject, "quiet", 2..=2).await;
+    let ids = publish(&subject, "busy", 3..=10).await;
+    let gap = follower.next().await.unwrap();
+    let told: serde_json::Value = gap.parse_json().unwrap();
+    assert_eq!((&told["reason"], &told["resumed_from"]), (&"lagged".into(), &(*ids[4]).into()));
+    assert_eq!(follower.several(3).await, ["8", "9", "10"], "the gap ends behind all of it");
+}
+
+#[tokio::test]
 async fn dropped_events_of_other_topics_are_no_gap() {
     let subject = Subject::with(keeping(3), SMALL);
     let ids = publish(&subject, "quiet", 1..=1).await;
