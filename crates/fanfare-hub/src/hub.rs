@@ -167,7 +167,8 @@ impl Hub {
         let followed = Followed::now(&*self.0.log, &self.0.live, &selection, format).await?;
         let (after, gap) = self.resolve(&selection, from).await?;
         let is_given = followed.end.is_some_and(|end| after >= end);
-        if is_given && own.is_empty() {
+        // Who has missed anything is told so first.
+        if is_given && gap.is_none() && own.is_empty() {
             return Ok(Subscribed::Over);
         }
         let request = Request { selection, format, after, gap };

@@ -98,6 +98,18 @@ async fn what_is_missing_is_told() {
 }
 
 #[tokio::test]
+async fn what_is_missing_of_a_topic_that_has_ended_is_told_before_its_end() {
+    let subject = Subject::with(keeping(0), SMALL);
+    subject.post("/sse/a?end=true", "last").await;
+    let mut foreign = subject.follow_after("/sse/a", "00000000-7").await;
+    let gap = foreign.next().await.unwrap();
+    assert_eq!(gap.parse_json::<serde_json::Value>().unwrap()["reason"], "unknown");
+    assert_eq!(foreign.next().await, None);
+    let again = http::Request::get("/sse/a").header("last-event-id", gap.id().unwrap().as_str());
+    assert_eq!(subject.ask(again, "").await.status(), 204);
+}
+
+#[tokio::test]
 async fn a_reader_that_is_slower_than_the_retention_is_told() {
     let subject = Subject::with(keeping(3), SMALL);
     let mut follower = subject.follow("/sse/a").await;
