@@ -12,7 +12,7 @@ use prometheus_client::{
 };
 use serde::Serialize;
 
-use crate::log::Size;
+use crate::{auth::Reason, log::Size};
 
 use histogram::Histogram;
 use kinds::ByKind;
@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) gaps: ByKind<fanfare_fanout::GapReason>,
     pub(crate) disconnects: ByKind<Disconnect>,
     pub(crate) refusals: ByKind<Refusal>,
+    pub(crate) denials: ByKind<Reason>,
     pub(crate) closings: ByKind<Closing>,
     pub(crate) pauses: ByKind<Pause>,
     pub(crate) append_seconds: Histogram,
@@ -73,6 +74,7 @@ pub(crate) struct Figures {
     pub(crate) gaps: u64,
     pub(crate) disconnects: u64,
     pub(crate) refusals: u64,
+    pub(crate) denials: u64,
     pub(crate) topics: u64,
     pub(crate) log_events: u64,
     pub(crate) log_bytes: u64,
@@ -99,6 +101,7 @@ impl Metrics {
             gaps: ByKind::new(),
             disconnects: ByKind::new(),
             refusals: ByKind::new(),
+            denials: ByKind::new(),
             closings: ByKind::new(),
             pauses: ByKind::new(),
             append_seconds: Histogram::new(SECONDS),
@@ -147,6 +150,7 @@ impl Metrics {
         registry.register("gaps", "Gaps that subscribers were told of", self.gaps.clone());
         registry.register("disconnects", "Streams that ended", self.disconnects.clone());
         registry.register("refusals", "Requests beyond a bound", self.refusals.clone());
+        registry.register("denials", "Requests without the right to it", self.denials.clone());
         let help = "Connections that the hub cut off";
         registry.register("connections_closed", help, self.closings.clone());
         let help = "How often accepting connections paused";
@@ -193,6 +197,7 @@ impl Metrics {
             gaps: self.gaps.total(),
             disconnects: self.disconnects.total(),
             refusals: self.refusals.total(),
+            denials: self.denials.total(),
             topics: log.topics,
             log_events: log.events,
             log_bytes: log.bytes,
