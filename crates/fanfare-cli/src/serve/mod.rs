@@ -9,6 +9,7 @@ mod messages;
 mod parts;
 
 // While it serves.
+mod descriptors;
 mod greeting;
 mod signals;
 mod upkeep;
@@ -59,6 +60,7 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
     let settings = &loaded.settings;
     messages::begin(settings);
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    descriptors::raise_limit();
     let auth = parts::auth(settings)?.map(Arc::new);
     let tls = parts::tls(settings)?;
     protect(settings, auth.as_deref())?;

@@ -142,8 +142,7 @@ impl Api {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use fanfare_fanout::{Bounds, Epoch};
-    /// # use fanfare_hub::{Hub, http::{Api, Settings}, log::{MemoryLog, Retention, Timestamp}};
+    /// # use fanfare_hub::{Bounds, Epoch, Hub, http::{Api, Settings}, log::{MemoryLog, Retention, Timestamp}};
     /// # use http::Request;
     /// # use http_body_util::Empty;
     /// use fanfare_hub::auth::{self, Auth, Rights};
@@ -181,8 +180,7 @@ impl Api {
     ///
     /// ```
     /// # use std::{sync::Arc, time::Duration};
-    /// # use fanfare_fanout::{Bounds, Epoch};
-    /// # use fanfare_hub::{Hub, http::{Api, Settings}, log::{MemoryLog, Retention, Timestamp}};
+    /// # use fanfare_hub::{Bounds, Epoch, Hub, http::{Api, Settings}, log::{MemoryLog, Retention, Timestamp}};
     /// # use http::Request;
     /// # use http_body_util::{BodyExt, Empty};
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -31,6 +31,7 @@ const SECONDS: &[f64] =
 pub(crate) struct Metrics {
     registry: Registry,
     subscribers: Gauge,
+    memory: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) publishes: Counter,
     pub(crate) published_events: Counter,
@@ -82,6 +83,11 @@ pub(crate) struct Figures {
     pub(crate) log_disk_bytes: Option<u64>,
 }
 
+/// The memory of the whole process, in bytes, where the operating system tells it.
+pub(crate) fn memory() -> Option<u64> {
+    memory_stats::memory_stats().map(|stats| stats.physical_mem as u64)
+}
+
 /// Counts as a subscriber until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Subscriber(Gauge);
@@ -91,6 +97,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("fanfare"),
             subscribers: Gauge::default(),
+            memory: Gauge::default(),
             connections: Gauge::default(),
             publishes: Counter::default(),
             published_events: Counter::default(),
@@ -116,10 +123,11 @@ impl Metrics {
 
     /// What is there now.
     fn register_present(&mut self) {
-        let Self { registry, log, .. } = self;
+        let Self { registry, log, memory, .. } = self;
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
         gauge("subscribers", "Subscriptions that are open", &self.subscribers);
         gauge("connections", "Connections that are open", &self.connections);
+        gauge("memory_bytes", "Resident memory of the process", memory);
         gauge("log_events", "Events in the log", &log.events);
         gauge("log_bytes", "Bytes of data in the log", &log.bytes);
         gauge("log_topics", "Topics in the log", &log.topics);
@@ -178,6 +186,7 @@ impl Metrics {
     /// As text, by the rules of `OpenMetrics`.
     pub(crate) fn encode(&self, log: Size) -> Result<String, std::fmt::Error> {
         self.log.set(log);
+        set(&self.memory, memory().unwrap_or_default());
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -208,14 +217,15 @@ impl Metrics {
 
 impl LogGauges {
     fn set(&self, size: Size) {
-        let set = |gauge: &Gauge, value: u64| {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
         set(&self.events, size.events);
         set(&self.bytes, size.bytes);
         set(&self.topics, size.topics);
         set(&self.disk_bytes, size.disk_bytes.unwrap_or_default());
     }
+}
+
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
 impl Drop for Subscriber {
