@@ -1,7 +1,7 @@
 .PHONY: run test check bench soak doc fmt-check lint doc-check feature-check test-setup test-rust test-concurrency test-browser
 
-run: ## the serverstats example; prints its address
-	cargo run --release --example serverstats
+run: ## a hub; prints its address, and lines to copy
+	cargo run --release -p fanfare-cli --bin fanfare -- serve
 
 test: test-setup test-rust test-concurrency test-browser
 

@@ -14,9 +14,8 @@ use std::{
 
 use axum::{Router, routing::get, serve::ListenerExt};
 use fanfare::Sse;
-use fanfare_fanout::{Bounds, Epoch};
 use fanfare_hub::{
-    Hub,
+    Bounds, Epoch, Hub,
     http::{Api, Settings},
     log::{MemoryLog, Retention, Timestamp},
 };

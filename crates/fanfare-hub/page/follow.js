@@ -20,7 +20,7 @@ const pause = byId('pause')
 
 const command = new Command(byId('follow-command'), 'follows the topic in a terminal')
 const list = new EventList(byId('events'))
-const stream = new Stream(id => followAddress(followed, id), { message: showEvent, gap: showGap }, showState)
+const stream = new Stream(id => followAddress(followed, id), { message: showEvent, gap: showGap, expired: showExpired }, showState)
 const listeners = []
 
 /** What is followed: `topic`, `from`, `last`. */
@@ -150,6 +150,10 @@ function opened({ data, type }) {
 
 function showGap({ data }) {
   list.remark(gapText(JSON.parse(data)), 'gap')
+}
+
+function showExpired() {
+  list.remark('The token has expired here. With another one it goes on where it was.', 'over')
 }
 
 function gapText({ reason, missed, resumed_from: resumedFrom }) {

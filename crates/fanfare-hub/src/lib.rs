@@ -16,6 +16,8 @@ mod subscription;
 mod times;
 mod topic;
 
+pub use fanfare_fanout::{Bounds, Epoch, Position};
+
 pub use event::Format;
 pub use hub::{Clock, From, Hub, Subscribed};
 pub use subscription::Subscription;

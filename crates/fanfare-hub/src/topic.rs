@@ -139,6 +139,11 @@ impl Selector {
         Ok(Self::Prefix(prefix.into()))
     }
 
+    /// What selects all topics: one selector does not select the hub's own.
+    pub(crate) fn all() -> [Self; 2] {
+        [Self::Prefix("".into()), Self::Prefix("$".into())]
+    }
+
     /// Whether it selects a topic. The hub's own topics are selected by what names their `$` only.
     pub fn matches(&self, topic: &TopicName) -> bool {
         match self {
@@ -194,6 +199,11 @@ impl Selection {
             }
         }
         Self(kept.into())
+    }
+
+    /// All topics, the hub's own included.
+    pub fn all() -> Self {
+        Self(Selector::all().into())
     }
 
     /// Its selectors, of which none covers another.

@@ -3,16 +3,72 @@
 use std::io::{self, Write};
 
 use fanfare_hub::log::{Log, Size, TopicState};
+use serde::Serialize;
 
 use super::{LogError, pages::topics};
 use crate::{escaped::Escaped, failure::Failure, output};
 
-pub(super) async fn print(log: &dyn Log) -> Result<(), Failure> {
+/// The log as JSON. Positions are ids.
+#[derive(Serialize)]
+struct Whole {
+    epoch: String,
+    newest: String,
+    events: u64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_bytes: Option<u64>,
+    topics: Vec<Topic>,
+}
+
+#[derive(Serialize)]
+struct Topic {
+    #[serde(rename = "topic")]
+    name: String,
+    events: u64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest: Option<String>,
+    newest: String,
+    ended: bool,
+}
+
+pub(super) async fn print(log: &dyn Log, as_json: bool) -> Result<(), Failure> {
     let size = log.size().await.map_err(LogError::Read)?;
     let topics = topics(log).await.map_err(LogError::Read)?;
     let mut out = output::stdout();
-    let written = write_whole(log, size, &mut out).and_then(|()| write_topics(&topics, &mut out));
+    let written = if as_json {
+        write_json(&Whole::of(log, size, &topics), &mut out)
+    } else {
+        write_whole(log, size, &mut out).and_then(|()| write_topics(&topics, &mut out))
+    };
     written.and_then(|()| out.flush()).map_err(Failure::Stdout)
+}
+
+fn write_json(whole: &Whole, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, whole)?;
+    writeln!(out)
+}
+
+impl Whole {
+    fn of(log: &dyn Log, size: Size, topics: &[TopicState]) -> Self {
+        let epoch = log.epoch();
+        let topic = |topic: &TopicState| Topic {
+            name: topic.name.to_string(),
+            events: topic.events,
+            bytes: topic.bytes,
+            oldest: topic.oldest.map(|oldest| epoch.id(oldest).to_string()),
+            newest: epoch.id(topic.newest).to_string(),
+            ended: topic.ended.is_some(),
+        };
+        Self {
+            epoch: epoch.to_string(),
+            newest: epoch.id(log.newest()).to_string(),
+            events: size.events,
+            bytes: size.bytes,
+            disk_bytes: size.disk_bytes,
+            topics: topics.iter().map(topic).collect(),
+        }
+    }
 }
 
 fn write_whole(log: &dyn Log, size: Size, out: &mut impl Write) -> io::Result<()> {

@@ -51,6 +51,9 @@ enum Action {
     Inspect {
         /// The log's folder
         folder: PathBuf,
+        /// Print it as one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Read all events, and compare them with what the log says of its topics
     Verify {
@@ -59,14 +62,17 @@ enum Action {
     },
     /// Print all events as JSON, one a line: {"topic":…,"event":…,"retry":…,"data":…}
     ///
-    /// `fanfare pub URL --json` publishes them again. Ids and times are not exported, nor that a topic
-    /// has ended.
+    /// `fanfare pub URL --json` publishes them again, except with --ids. That a topic has ended is not
+    /// exported: `log inspect` tells it.
     Export {
         /// The log's folder
         folder: PathBuf,
         /// Export this topic, or these, such as news/* [default: all]
         #[arg(long, value_name = "PATTERN", value_parser = selector)]
         topic: Vec<Selector>,
+        /// Begin each line with the event's id and time: "id":…, and "time":… in milliseconds since 1970
+        #[arg(long)]
+        ids: bool,
     },
 }
 
@@ -101,9 +107,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 async fn act(action: &Action) -> Result<(), Failure> {
     let (log, opened) = open(action.folder())?;
     let outcome = match action {
-        Action::Inspect { .. } => inspect::print(&*log).await,
+        Action::Inspect { json, .. } => inspect::print(&*log, *json).await,
         Action::Verify { .. } => verify::verify(&*log, opened.events).await,
-        Action::Export { topic, .. } => export::print(&*log, opened.events, topic).await,
+        Action::Export { topic, ids, .. } => export::print(&*log, opened.events, topic, *ids).await,
     };
     let closed = log.close().await;
     outcome?;
@@ -113,9 +119,9 @@ async fn act(action: &Action) -> Result<(), Failure> {
 impl Action {
     fn folder(&self) -> &Path {
         match self {
-            Self::Inspect { folder } | Self::Verify { folder } | Self::Export { folder, .. } => {
-                folder
-            }
+            Self::Inspect { folder, .. }
+            | Self::Verify { folder }
+            | Self::Export { folder, .. } => folder,
         }
     }
 }

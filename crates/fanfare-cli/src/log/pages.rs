@@ -51,7 +51,7 @@ pub(super) async fn topics(log: &dyn Log) -> Result<Vec<TopicState>, ReadError> 
     let mut topics: Vec<TopicState> = vec![];
     loop {
         let after = topics.last().map(|topic| topic.name.clone());
-        let page = log.topics(after.as_ref(), PAGE_TOPICS).await?;
+        let page = log.topics(&Selection::all(), after.as_ref(), PAGE_TOPICS).await?;
         if page.is_empty() {
             return Ok(topics);
         }

@@ -29,9 +29,6 @@ pub(crate) enum ServeError {
     Close(#[source] AppendError),
     #[error("authentication is not possible")]
     Auth(#[source] AuthError),
-    // To be removed with its test when `Api` is given the `Auth`.
-    #[error("this version does not check tokens yet: it serves without [auth] only")]
-    Unchecked,
     #[error("TLS is not possible")]
     Tls(#[source] TlsError),
     #[error("HTTP requests are not possible")]

@@ -24,6 +24,14 @@ impl Greeting<'_> {
         format!("{scheme}://{}", reachable(self.address))
     }
 
+    /// What a token is signed with, if this process knows.
+    fn key(&self) -> String {
+        match self.settings.auth.secret_files.first() {
+            Some(file) => format!("--secret-file '{}'", file.display()),
+            None => "--key FILE".to_owned(),
+        }
+    }
+
     fn log(&self) -> String {
         let Some(opened) = self.opened else {
             return "in memory: nothing outlives this process".to_owned();
@@ -53,9 +61,10 @@ impl Display for Greeting<'_> {
         writeln!(f, "  page       {url}/")?;
         writeln!(f, "  log        {}", self.log())?;
         let token = if self.asks_for_tokens {
+            let key = self.key();
             writeln!(
                 f,
-                "  token      TOKEN=$(fanfare token --subscribe '*' --publish '*' --secret-file FILE)"
+                "  token      TOKEN=$(fanfare token --subscribe '*' --publish '*' --admin {key})"
             )?;
             "-H \"Authorization: Bearer $TOKEN\" "
         } else {

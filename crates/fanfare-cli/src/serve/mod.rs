@@ -9,6 +9,7 @@ mod messages;
 mod parts;
 
 // While it serves.
+mod descriptors;
 mod greeting;
 mod signals;
 mod upkeep;
@@ -59,12 +60,10 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
     let settings = &loaded.settings;
     messages::begin(settings);
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    descriptors::raise_limit();
     let auth = parts::auth(settings)?.map(Arc::new);
     let tls = parts::tls(settings)?;
     protect(settings, auth.as_deref())?;
-    if auth.is_some() {
-        return Err(ServeError::Unchecked.into());
-    }
     let listener = listen(*settings.server.listen).await?;
     // From here on a signal ends it in good order.
     let ending = signals::ending().map_err(Failure::Begin)?;
@@ -72,9 +71,10 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
     report(opened.as_ref());
     let hub = Hub::new(log, parts::window(&settings.log), clock.clone());
     greet(settings, &listener, opened.as_ref(), auth.as_deref())?;
-    let upkeep = Upkeep { hub: hub.clone(), auth, tls: tls.clone(), clock };
+    let api = Api::new(hub.clone(), Sse::new(), parts::http(settings));
+    let api = auth.clone().into_iter().fold(api, Api::with_auth);
+    let upkeep = Upkeep { hub, auth, tls: tls.clone(), clock };
     let upkeep = upkeep.begin(*settings.log.trim_every).map_err(Failure::Begin)?;
-    let api = Api::new(hub, Sse::new(), parts::http(settings));
     let ending = async {
         ending.await;
         // It would find the log closed.

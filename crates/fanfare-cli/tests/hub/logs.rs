@@ -30,6 +30,11 @@ async fn what_is_exported_can_be_published_again() {
     );
     assert_eq!((exported.status, &*exported.stdout), (Some(0), expected), "{exported:?}");
 
+    let numbered = folder.run(&["log", "export", "data", "--ids", "--topic", "chat"]).await.stdout;
+    let numbered: serde_json::Value = serde_json::from_str(&numbered).unwrap();
+    assert!(numbered["id"].as_str().unwrap().ends_with("-2"), "{numbered}");
+    assert!(numbered["time"].as_u64().unwrap() > 1_600_000_000_000, "{numbered}");
+
     let hub = folder.serve(&["--data", "other"]).await;
     let end = folder.feed(&["pub", &hub.url("/sse"), "--json"], &exported.stdout).await;
     assert_eq!(end.status, Some(0), "{end:?}");
@@ -50,6 +55,11 @@ async fn a_log_is_shown_and_found_to_be_whole() {
     for part in ["epoch  ", "-3\n", "topics      3\n", "events      3\n", "  news/a\n"] {
         assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
     }
+    let json = folder.run(&["log", "inspect", "data", "--json"]).await.stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let epoch = json["epoch"].as_str().unwrap();
+    assert_eq!((&json["events"], &json["newest"]), (&3.into(), &format!("{epoch}-3").into()));
+    assert_eq!(json["topics"][1]["topic"], "news/a", "{json}");
     let verified = folder.run(&["log", "verify", "data"]).await;
     let expected = "nothing is wrong: events 3, data bytes 19\n";
     assert_eq!((verified.status, &*verified.stdout, &*verified.stderr), (Some(0), expected, ""));

@@ -51,7 +51,6 @@ async fn keys_that_cannot_be_used_and_no_key_are_told() {
 }
 
 #[tokio::test]
-#[ignore = "the HTTP interface of the hub does not check tokens yet"]
 async fn a_hub_takes_the_tokens_of_its_secret_until_it_has_another() {
     let folder = Folder::new();
     folder.write("secret.txt", SECRET);
@@ -79,14 +78,4 @@ async fn a_hub_takes_the_tokens_of_its_secret_until_it_has_another() {
     hub.signal(Signal::HUP);
     hub.says("certificates and keys have been read again").await;
     assert_eq!(folder.run(&["pub", &url, "z", "--token", token]).await.status, Some(3));
-}
-
-#[tokio::test]
-async fn a_hub_does_not_pretend_to_check_tokens() {
-    let folder = Folder::new();
-    folder.write("secret.txt", SECRET);
-    let words = ["serve", "--memory", "--listen", "127.0.0.1:0", "--secret-file", "secret.txt"];
-    let end = folder.run(&words).await;
-    assert_eq!(end.status, Some(1));
-    assert!(end.stderr.contains("does not check tokens yet"), "{end:?}");
 }

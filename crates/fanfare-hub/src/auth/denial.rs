@@ -47,6 +47,17 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Ambiguous,
+        Self::Anonymous,
+        Self::Invalid,
+        Self::Expired,
+        Self::Early,
+        Self::Forbidden,
+        Self::Origin,
+        Self::Unready,
+    ];
+
     /// A word for it, as a metric's label has it.
     ///
     /// ```
@@ -69,6 +80,10 @@ impl Reason {
 impl Denial {
     pub(super) fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { reason, detail: detail.into() }
+    }
+
+    pub(super) fn expired() -> Self {
+        Self::new(Reason::Expired, "The token has expired (`exp`): get a new one.")
     }
 
     pub(super) fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {

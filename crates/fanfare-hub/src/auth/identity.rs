@@ -3,7 +3,7 @@ use super::{
     rights::Rights,
     token::Source,
 };
-use crate::{Selector, TopicName, log::Timestamp};
+use crate::{Selection, Selector, TopicName, log::Timestamp};
 
 /// Who sent a request, and what they may do.
 ///
@@ -52,19 +52,50 @@ impl Identity {
         self.source
     }
 
-    /// Whether everything that the selector selects may be followed and read.
+    /// Whether the token still counts.
+    ///
+    /// # Errors
+    ///
+    /// A [`Denial`] from the time on that [`expires`](Self::expires) tells.
+    pub fn check_expiry(&self, now: Timestamp) -> Result<(), Denial> {
+        let has_expired = self.expires.is_some_and(|expires| now >= expires);
+        if has_expired { Err(Denial::expired()) } else { Ok(()) }
+    }
+
+    /// Whether everything that the selector selects may be followed and read. Who administers the hub
+    /// may read the hub's own topics.
     ///
     /// # Errors
     ///
     /// A [`Denial`]: 401 for the anonymous, else 403.
     pub fn check_subscribe(&self, selector: &Selector) -> Result<(), Denial> {
-        if self.rights.may_subscribe(selector) {
+        let is_own = selector.is_own();
+        if self.rights.may_subscribe(selector) || (is_own && self.rights.admin) {
             return Ok(());
         }
-        Err(self.denial(
-            &format!("Reading {:?}", selector.to_string()),
-            "a claim `fanfare.subscribe` that covers it",
-        ))
+        let claim = if is_own {
+            "a claim `fanfare.subscribe` that covers it, or `fanfare.admin` that is true"
+        } else {
+            "a claim `fanfare.subscribe` that covers it"
+        };
+        Err(self.denial(&format!("Reading {:?}", selector.to_string()), claim))
+    }
+
+    /// The topics whose names and counts may be known: all, for who administers the hub, else those
+    /// that may be read.
+    ///
+    /// # Errors
+    ///
+    /// A [`Denial`] if there are none: 401 for the anonymous, else 403.
+    pub fn known_topics(&self) -> Result<Selection, Denial> {
+        if self.rights.admin {
+            return Ok(Selection::all());
+        }
+        if self.rights.subscribe.is_empty() {
+            let claim = "a claim `fanfare.subscribe` or `fanfare.admin`";
+            return Err(self.denial("Listing topics", claim));
+        }
+        Ok(Selection::new(self.rights.subscribe.iter().cloned()))
     }
 
     /// Whether the topic may be published to, by a request that nobody forged.

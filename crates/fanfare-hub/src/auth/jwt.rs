@@ -184,9 +184,7 @@ impl Claims {
             None if conditions.is_expiry_required => Err(Denial::invalid(
                 "The token never expires, and this hub wants that it does: ask for one with `exp`.",
             )),
-            Some(end) if now >= end => {
-                Err(Denial::new(Reason::Expired, "The token has expired (`exp`): get a new one."))
-            }
+            Some(end) if now >= end => Err(Denial::expired()),
             end => Ok(end),
         }
     }

@@ -28,7 +28,8 @@ pub struct Rights {
     pub subscribe: Vec<Selector>,
     /// The topics that may be published to.
     pub publish: Vec<Selector>,
-    /// Whether the hub may be administered. It says nothing about topics.
+    /// Whether the hub may be administered: topics listed and erased, its figures and its own topics
+    /// read. It does not open other topics.
     pub admin: bool,
 }
 
@@ -59,8 +60,7 @@ impl Rights {
     /// # Ok::<(), fanfare_hub::TopicError>(())
     /// ```
     pub fn all() -> Self {
-        let every = || vec![Selector::Prefix("".into()), Selector::Prefix("$".into())];
-        Self { subscribe: every(), publish: every(), admin: true }
+        Self { subscribe: Selector::all().into(), publish: Selector::all().into(), admin: true }
     }
 
     /// Whether everything that the selector selects may be followed: one that was granted has to

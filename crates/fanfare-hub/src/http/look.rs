@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use super::{Answer, AnswerBody, Api, Problem, json, text, with_type};
 use crate::{
-    TopicName,
+    Selector, TopicName,
+    auth::Identity,
     log::{Read, Record, TopicState},
     metrics::MEDIA_TYPE,
+    own::STATS,
 };
 
 /// How many topics or events one answer has, if it is not said, and at most.
@@ -56,11 +58,12 @@ struct Event {
     time: u64,
 }
 
-pub(crate) async fn topics(api: &Api, request: &Parts) -> Answer {
+pub(crate) async fn topics(api: &Api, request: &Parts, identity: &Identity) -> Answer {
+    let selection = identity.known_topics()?;
     let query = Query::of(&request.uri);
     let limit = limit(&query)?;
     let after = query.get("after").map(|name| TopicName::new(&name)).transpose()?;
-    let states = api.hub.log().topics(after.as_ref(), limit).await?;
+    let states = api.hub.log().topics(&selection, after.as_ref(), limit).await?;
     let next = states.last().filter(|_| states.len() == limit).map(|last| last.name.to_string());
     let topics = states.iter().map(|state| topic(api, state)).collect();
     json(&Topics { topics, next })
@@ -78,7 +81,13 @@ fn topic(api: &Api, state: &TopicState) -> Topic {
     }
 }
 
-pub(crate) async fn events(api: &Api, topic: &TopicName, request: &Parts) -> Answer {
+pub(crate) async fn events(
+    api: &Api,
+    topic: &TopicName,
+    request: &Parts,
+    identity: &Identity,
+) -> Answer {
+    identity.check_subscribe(&Selector::Topic(topic.clone()))?;
     let query = Query::of(&request.uri);
     let max_events = limit(&query)?;
     let after = match query.get("after") {
@@ -111,11 +120,15 @@ pub(crate) fn ready(api: &Api) -> Response<AnswerBody> {
     if api.has_begun_shutdown() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n");
     }
+    if api.auth.as_ref().is_some_and(|auth| !auth.is_ready()) {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "keys that verify tokens are missing\n");
+    }
     text(StatusCode::OK, "ready\n")
 }
 
 /// What the hub does, in numbers, as `OpenMetrics`.
-pub(crate) async fn metrics(api: &Api) -> Answer {
+pub(crate) async fn metrics(api: &Api, identity: &Identity) -> Answer {
+    identity.check_subscribe(&Selector::Topic(TopicName::own(STATS)))?;
     let size = api.hub.log().size().await?;
     let text = api.hub.metrics().encode(size).map_err(|error| Problem::internal(&error))?;
     Ok(with_type(StatusCode::OK, MEDIA_TYPE, text))

@@ -2,6 +2,7 @@
 
 mod closing;
 mod cors;
+mod expiry;
 mod incoming;
 mod look;
 mod page;
@@ -31,6 +32,7 @@ use tower_service::Service;
 
 use crate::{
     Hub,
+    auth::{Auth, Identity, Rights, redact},
     limits::{self, Limits},
     log::BoxError,
 };
@@ -112,14 +114,58 @@ pub struct Api {
     closing: Closing,
     limits: Arc<Limits>,
     settings: Arc<Settings>,
+    /// Without it everybody may do everything.
+    auth: Option<Arc<Auth>>,
 }
 
 impl Api {
-    /// The interface of this hub. `sse` ends its streams, all at once, when its shutdown begins;
+    /// The interface of this hub, for everybody. `sse` ends its streams, all at once, when its shutdown begins;
     /// [`begin_shutdown`](Self::begin_shutdown) is gentler.
     pub fn new(hub: Hub, sse: Sse, settings: Settings) -> Self {
         let limits = Arc::new(Limits::new(settings.limits.clone()));
-        Self { hub, sse, closing: Closing::default(), limits, settings: Arc::new(settings) }
+        Self {
+            hub,
+            sse,
+            closing: Closing::default(),
+            limits,
+            settings: Arc::new(settings),
+            auth: None,
+        }
+    }
+
+    /// The interface for those who may.
+    ///
+    /// Following and reading a topic takes the right to subscribe to it, publishing that to publish,
+    /// and erasing that to administer the hub. The list of topics holds what may be read. `/metrics`
+    /// takes the right to subscribe to `$stats`. The page, `/healthz` and `/readyz` are everybody's.
+    /// A stream ends when its token expires.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use fanfare_hub::{Bounds, Epoch, Hub, http::{Api, Settings}, log::{MemoryLog, Retention, Timestamp}};
+    /// # use http::Request;
+    /// # use http_body_util::Empty;
+    /// use fanfare_hub::auth::{self, Auth, Rights};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let log = Arc::new(MemoryLog::new(Epoch::from_seed(1), Retention::default()));
+    /// # let hub = Hub::new(log, Bounds::default(), Arc::new(|| Timestamp(0)));
+    /// let anonymous: Rights = serde_json::from_str(r#"{"subscribe": ["news/*"]}"#)?;
+    /// let auth = Auth::new(auth::Settings { anonymous, ..auth::Settings::default() })?;
+    /// let api = Api::new(hub, fanfare::Sse::new(), Settings::default()).with_auth(Arc::new(auth));
+    ///
+    /// let get = async |path: &str| {
+    ///     api.answer(Request::get(path).body(Empty::new()).unwrap()).await.status()
+    /// };
+    /// assert_eq!(get("/sse/news/sport").await, 200);
+    /// assert_eq!(get("/sse/chat").await, 401);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_auth(self, auth: Arc<Auth>) -> Self {
+        Self { auth: Some(auth), ..self }
     }
 
     /// The hub behind it.
@@ -134,8 +180,7 @@ impl Api {
     ///
     /// ```
     /// # use std::{sync::Arc, time::Duration};
-    /// # use fanfare_fanout::{Bounds, Epoch};
-    /// # use fanfare_hub::{Hub, http::{Api, Settings}, log::{MemoryLog, Retention, Timestamp}};
+    /// # use fanfare_hub::{Bounds, Epoch, Hub, http::{Api, Settings}, log::{MemoryLog, Retention, Timestamp}};
     /// # use http::Request;
     /// # use http_body_util::{BodyExt, Empty};
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -177,26 +222,32 @@ impl Api {
     {
         let (parts, body) = request.into_parts();
         let body = body.map_err(Into::into).boxed_unsync();
-        let origin = parts.headers.get(header::ORIGIN).cloned();
-        let is_head = parts.method == Method::HEAD;
-        let answer = self.route(parts, body).await;
+        let answer = self.route(&parts, body).await;
         let mut response = answer.unwrap_or_else(|problem| self.refuse(problem));
-        self.settings.origins.allow(origin.as_ref(), response.headers_mut());
-        if is_head {
+        let origin = parts.headers.get(header::ORIGIN);
+        self.settings.origins.allow(origin, response.headers_mut());
+        report(&parts, response.status());
+        if parts.method == Method::HEAD {
             return response.map(|_| empty());
         }
         response
     }
 
     fn refuse(&self, problem: Problem) -> Response<AnswerBody> {
-        if let Some(bound) = problem.bound() {
-            self.hub.metrics().refusals.count(bound);
-        }
+        problem.count(self.hub.metrics());
         problem.into_response()
     }
 
-    async fn route(&self, parts: Parts, body: RequestBody) -> Answer {
-        let route = Route::of(&parts)?;
+    /// Who sent a request.
+    async fn identify(&self, request: &Parts) -> Result<Identity, Problem> {
+        match &self.auth {
+            None => Ok(Identity::anonymous(Rights::all())),
+            Some(auth) => Ok(auth.authenticate(request, self.hub.now()).await?),
+        }
+    }
+
+    async fn route(&self, parts: &Parts, body: RequestBody) -> Answer {
+        let route = Route::of(parts)?;
         if parts.method == Method::OPTIONS {
             return Ok(cors::preflight(&route));
         }
@@ -204,21 +255,44 @@ impl Api {
             return Err(Problem::method(&parts.method, route.methods()));
         }
         match route {
-            Route::Page(file) => Ok(page::answer(file, &parts)),
-            Route::Stream(topic) if parts.method == Method::POST => {
-                publish::publish(self, topic, &parts, body).await
+            Route::Page(file) => Ok(page::answer(file, parts)),
+            Route::Stream(topic) => {
+                let identity = self.identify(parts).await?;
+                self.stream(topic, parts, &identity, body).await
             }
-            Route::Stream(Some(topic)) if parts.method == Method::DELETE => {
-                publish::erase(self, &topic).await
+            Route::Topics => look::topics(self, parts, &self.identify(parts).await?).await,
+            Route::Events(topic) => {
+                look::events(self, &topic, parts, &self.identify(parts).await?).await
             }
-            Route::Stream(topic) => subscribe::subscribe(self, topic, &parts).await,
-            Route::Topics => look::topics(self, &parts).await,
-            Route::Events(topic) => look::events(self, &topic, &parts).await,
             Route::Health => Ok(text(StatusCode::OK, "ok\n")),
             Route::Ready => Ok(look::ready(self)),
-            Route::Metrics => look::metrics(self).await,
+            Route::Metrics => look::metrics(self, &self.identify(parts).await?).await,
         }
     }
+
+    async fn stream(
+        &self,
+        topic: Option<String>,
+        parts: &Parts,
+        identity: &Identity,
+        body: RequestBody,
+    ) -> Answer {
+        match (&parts.method, topic) {
+            (&Method::POST, topic) => publish::publish(self, topic, parts, identity, body).await,
+            (&Method::DELETE, Some(topic)) => publish::erase(self, &topic, identity).await,
+            (_, topic) => subscribe::subscribe(self, topic, parts, identity).await,
+        }
+    }
+}
+
+/// Tells the operator who looks for it of each request, without what opens doors.
+fn report(request: &Parts, status: StatusCode) {
+    tracing::debug!(
+        method = %request.method,
+        uri = %redact(&request.uri.to_string()),
+        status = status.as_u16(),
+        "answered"
+    );
 }
 
 impl<B> Service<Request<B>> for Api

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::{AnswerBody, with_type};
 use crate::{
     TopicError,
+    auth::{Denial, Reason},
     limits::Refused,
     log::{AppendError, ReadError},
-    metrics::Refusal,
+    metrics::{Metrics, Refusal},
 };
 
 /// How long to wait before asking a log again that does not work, in seconds.
@@ -22,8 +23,17 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// Which bound the request was beyond.
-    bound: Option<Refusal>,
+    /// What it is counted as.
+    counted: Option<Counted>,
+}
+
+/// What problems are counted by.
+#[derive(Debug, Clone, Copy)]
+enum Counted {
+    /// The bound that the request was beyond.
+    Bound(Refusal),
+    /// The right that was missing.
+    Denial(Reason),
 }
 
 #[derive(Serialize)]
@@ -37,16 +47,20 @@ struct Body<'a> {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), headers: vec![], bound: None }
+        Self { status, detail: detail.into(), headers: vec![], counted: None }
     }
 
     /// The request was beyond a bound, which counts it.
     pub(crate) fn beyond(bound: Refusal, status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { bound: Some(bound), ..Self::new(status, detail) }
+        Self { counted: Some(Counted::Bound(bound)), ..Self::new(status, detail) }
     }
 
-    pub(crate) fn bound(&self) -> Option<Refusal> {
-        self.bound
+    pub(crate) fn count(&self, metrics: &Metrics) {
+        match self.counted {
+            Some(Counted::Bound(bound)) => metrics.refusals.count(bound),
+            Some(Counted::Denial(reason)) => metrics.denials.count(reason),
+            None => {}
+        }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -85,6 +99,12 @@ impl Problem {
     pub(crate) fn internal(error: &dyn Error) -> Self {
         tracing::error!(error = chain(error), "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "something is wrong with the hub: see its log")
+    }
+
+    /// The same problem, with more about it.
+    pub(crate) fn with_detail(mut self, more: &str) -> Self {
+        self.detail = format!("{}; {more}", self.detail.trim_end_matches('.'));
+        self
     }
 
     pub(crate) fn with_headers(
@@ -136,6 +156,19 @@ impl From<Refused> for Problem {
         let header = HeaderValue::try_from(seconds.to_string()).unwrap_or(RETRY_AFTER);
         Self::beyond(bound, StatusCode::TOO_MANY_REQUESTS, detail)
             .with_headers([(header::RETRY_AFTER, header)])
+    }
+}
+
+impl From<Denial> for Problem {
+    fn from(denial: Denial) -> Self {
+        let reason = denial.reason();
+        let retry_after = (reason == Reason::Unready).then_some((header::RETRY_AFTER, RETRY_AFTER));
+        let challenge = denial.www_authenticate();
+        let challenge = challenge.map(|challenge| (header::WWW_AUTHENTICATE, challenge));
+        let problem = Self::new(denial.status(), denial.detail());
+        Self { counted: Some(Counted::Denial(reason)), ..problem }
+            .with_headers(challenge)
+            .with_headers(retry_after)
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::{Answer, Api, ClientAddress, Problem, RequestBody, incoming::Incoming, json};
 use crate::{
     TopicName,
+    auth::Identity,
     log::{Appended, Batch, IdempotencyKey, NewEvent},
     metrics::Refusal,
 };
@@ -49,22 +50,26 @@ pub(crate) async fn publish(
     api: &Api,
     topic: Option<String>,
     request: &Parts,
+    identity: &Identity,
     body: RequestBody,
 ) -> Answer {
-    let topic = topic.map(|topic| publishable(&topic)).transpose()?;
+    let topic = topic.map(|topic| publishable(&topic, identity)).transpose()?;
     api.limits.publish(ClientAddress::of(&request.extensions))?;
     match (media_type(request), topic) {
-        ("application/x-ndjson", topic) => publish_batch(api, topic, request, body).await,
+        ("application/x-ndjson", topic) => publish_batch(api, topic, request, identity, body).await,
         (_, None) => Err(Problem::bad_request(
             "no topic: POST to /sse/{topic}, or lines of application/x-ndjson that name theirs",
         )),
-        ("text/event-stream", Some(topic)) => publish_stream(api, topic, request, body).await,
+        ("text/event-stream", Some(topic)) => {
+            publish_stream(api, topic, request, identity, body).await
+        }
         (_, Some(topic)) => publish_one(api, topic, request, body).await,
     }
 }
 
-pub(crate) async fn erase(api: &Api, topic: &str) -> Answer {
-    let topic = publishable(topic)?;
+pub(crate) async fn erase(api: &Api, topic: &str, identity: &Identity) -> Answer {
+    identity.check_admin()?;
+    let topic = not_own(topic)?;
     if !api.hub.erase(&topic).await? {
         let detail = format!("there is no topic {topic}");
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
@@ -74,7 +79,14 @@ pub(crate) async fn erase(api: &Api, topic: &str) -> Answer {
     Ok(response)
 }
 
-fn publishable(topic: &str) -> Result<TopicName, Problem> {
+/// A topic that may be published to, by whom it is.
+fn publishable(topic: &str, identity: &Identity) -> Result<TopicName, Problem> {
+    let topic = not_own(topic)?;
+    identity.check_publish(&topic)?;
+    Ok(topic)
+}
+
+fn not_own(topic: &str) -> Result<TopicName, Problem> {
     let topic = TopicName::new(topic)?;
     if topic.is_own() {
         let detail =
@@ -115,6 +127,7 @@ async fn publish_batch(
     api: &Api,
     topic: Option<TopicName>,
     request: &Parts,
+    identity: &Identity,
     body: RequestBody,
 ) -> Answer {
     let ends_topic = ends(&Query::of(&request.uri))?;
@@ -122,7 +135,7 @@ async fn publish_batch(
     let text = str::from_utf8(&bytes).map_err(|_| Problem::bad_request("the batch is no UTF-8"))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let events: Vec<NewEvent> = lines
-        .map(|(index, line)| parse_line(index + 1, line, topic.as_ref()))
+        .map(|(index, line)| parse_line(index + 1, line, topic.as_ref(), identity))
         .collect::<Result<_, _>>()?;
     if events.is_empty() {
         return Err(Problem::bad_request("the batch has no lines"));
@@ -148,11 +161,16 @@ async fn publish_batch(
     published(api, appended.last, Some(count))
 }
 
-fn parse_line(number: usize, line: &str, topic: Option<&TopicName>) -> Result<NewEvent, Problem> {
+fn parse_line(
+    number: usize,
+    line: &str,
+    topic: Option<&TopicName>,
+    identity: &Identity,
+) -> Result<NewEvent, Problem> {
     let at = |why: &str| Problem::bad_request(format!("line {number}: {why}"));
     let line: Line<'_> = serde_json::from_str(line).map_err(|error| at(&error.to_string()))?;
     let topic = match (line.topic, topic) {
-        (Some(name), _) => publishable(&name)?,
+        (Some(name), _) => publishable(&name, identity)?,
         (None, Some(topic)) => topic.clone(),
         (None, None) => return Err(at("it names no topic, nor does the path")),
     };
@@ -167,7 +185,13 @@ fn parse_line(number: usize, line: &str, topic: Option<&TopicName>) -> Result<Ne
 }
 
 /// The body is an event stream; its events are published as they come.
-async fn publish_stream(api: &Api, topic: TopicName, request: &Parts, body: RequestBody) -> Answer {
+async fn publish_stream(
+    api: &Api,
+    topic: TopicName,
+    request: &Parts,
+    identity: &Identity,
+    body: RequestBody,
+) -> Answer {
     let ends_topic = ends(&Query::of(&request.uri))?;
     if request.headers.contains_key("idempotency-key") {
         let detail = "an event stream cannot be repeated: leave Idempotency-Key out";
@@ -184,6 +208,7 @@ async fn publish_stream(api: &Api, topic: TopicName, request: &Parts, body: Requ
         let events = decode(&mut decoder, &mut chunk, &topic)
             .map_err(|_| Problem::too_large(api.settings.max_body_bytes))?;
         if !events.is_empty() {
+            check_expiry(api, identity, count)?;
             let published = events.len();
             let batch = Batch { events, ..Batch::default() };
             last = Some(api.hub.publish(batch).await?);
@@ -193,6 +218,7 @@ async fn publish_stream(api: &Api, topic: TopicName, request: &Parts, body: Requ
         }
     }
     if ends_topic {
+        check_expiry(api, identity, count)?;
         last = Some(api.hub.publish(Batch { ends: vec![topic], ..Batch::default() }).await?);
     }
     let last = last.map_or(api.hub.log().newest(), |Appended { last, .. }| last);
@@ -218,6 +244,12 @@ fn decode(
         }
     }
     Ok(events)
+}
+
+/// A stream may outlive the token that began it.
+fn check_expiry(api: &Api, identity: &Identity, count: usize) -> Result<(), Problem> {
+    let checked = identity.check_expiry(api.hub.now());
+    checked.map_err(|denial| Problem::from(denial).with_detail(&done(count)))
 }
 
 fn done(count: usize) -> String {

@@ -1,4 +1,5 @@
-//! One subscriber's stream over HTTP: it has a place among all, and an end in a shutdown.
+//! One subscriber's stream over HTTP: it has a place among all, and ends in a shutdown, or with its
+//! token.
 
 use std::{
     pin::Pin,
@@ -9,8 +10,18 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::time::{Sleep, sleep_until};
 
-use super::{Api, closing::Begun, peer::CutOff};
-use crate::{Subscription, limits::Place, log::ReadError, metrics::Disconnect};
+use super::{
+    Api,
+    closing::Begun,
+    expiry::{self, Expiry},
+    peer::CutOff,
+};
+use crate::{
+    Subscription,
+    limits::Place,
+    log::{ReadError, Timestamp},
+    metrics::Disconnect,
+};
 
 /// What a subscription gives, up to its end or that of the hub.
 ///
@@ -23,6 +34,8 @@ pub(super) struct Streaming {
     shutdown: Shutdown,
     /// Why it has ended.
     end: Option<Disconnect>,
+    /// When it ends because its token does.
+    expiry: Option<Expiry>,
     cut_off: Option<CutOff>,
     _place: Place,
 }
@@ -46,6 +59,7 @@ impl Streaming {
         subscription: Subscription,
         place: Place,
         cut_off: Option<CutOff>,
+        expires: Option<Timestamp>,
     ) -> Self {
         let begun = Box::pin(api.closing.begun());
         Self {
@@ -53,6 +67,7 @@ impl Streaming {
             subscription: Some(subscription),
             shutdown: Shutdown::Awaited(Awaited { begun, waker: None }),
             end: None,
+            expiry: expires.map(|at| Expiry::new(at, api.hub.now())),
             cut_off,
             _place: place,
         }
@@ -68,6 +83,12 @@ impl Streaming {
             }
             Shutdown::Begun(moment) => moment.as_mut().poll(context).map(|()| None),
         }
+    }
+
+    /// The last event of a stream whose token has expired.
+    fn poll_expiry(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        let Some(expiry) = &mut self.expiry else { return Poll::Pending };
+        expiry.poll(&self.api.hub, context).map(|()| expiry::event())
     }
 
     fn end(&mut self, why: Disconnect) {
@@ -99,6 +120,12 @@ impl Stream for Streaming {
                 this.end(Disconnect::Shutdown);
             }
             return Poll::Ready(farewell.map(Ok));
+        }
+        if this.subscription.is_some()
+            && let Poll::Ready(event) = this.poll_expiry(context)
+        {
+            this.end(Disconnect::Expired);
+            return Poll::Ready(Some(Ok(event)));
         }
         let Some(subscription) = &mut this.subscription else { return Poll::Ready(None) };
         let next = ready!(Pin::new(subscription).poll_next(context));

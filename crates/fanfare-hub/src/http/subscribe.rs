@@ -10,14 +10,24 @@ use http_body_util::BodyExt;
 use super::{
     Answer, AnswerBody, Api, ClientAddress, CutOff, Problem, empty, retry, stream::Streaming,
 };
-use crate::{Format, From, Selection, Selector, Subscribed, log::ReadError, metrics::Refusal};
+use crate::{
+    Format, From, Selection, Selector, Subscribed, auth::Identity, log::ReadError, metrics::Refusal,
+};
 
 /// The query parameters in which polyfills send the last event id.
 const LAST_EVENT_ID: [&str; 3] = ["lastEventId", "last_event_id", "evs_last_event_id"];
 
-pub(crate) async fn subscribe(api: &Api, topic: Option<String>, request: &Parts) -> Answer {
+pub(crate) async fn subscribe(
+    api: &Api,
+    topic: Option<String>,
+    request: &Parts,
+    identity: &Identity,
+) -> Answer {
     let query = Query::of(&request.uri);
     let selection = selection(topic.as_deref(), &query, api.settings.max_topics)?;
+    for selector in selection.selectors() {
+        identity.check_subscribe(selector)?;
+    }
     let format = format(&query)?;
     let from = from(request, &query)?;
     if request.method == Method::HEAD {
@@ -31,7 +41,8 @@ pub(crate) async fn subscribe(api: &Api, topic: Option<String>, request: &Parts)
     match api.hub.subscribe(selection, format, from).await? {
         Subscribed::Stream(subscription) => {
             let cut_off = request.extensions.get::<CutOff>().cloned();
-            Ok(stream(api, Streaming::new(api, subscription, place, cut_off)))
+            let expires = identity.expires();
+            Ok(stream(api, Streaming::new(api, subscription, place, cut_off, expires)))
         }
         Subscribed::Over => {
             let mut response = Response::new(empty());

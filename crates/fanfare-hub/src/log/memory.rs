@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    ops::Bound,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,7 +10,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{
     Answer, AppendError, Appended, Batch, Committed, IdempotencyKey, Limits, Log, NewEvent, Page,
-    Read, ReadError, Record, Retention, Size, Tail, Timestamp, TopicState,
+    Read, ReadError, Record, Retention, Size, Tail, Timestamp, TopicState, by_name,
 };
 use crate::{Selection, Selector, TopicName};
 
@@ -152,13 +151,13 @@ impl Log for MemoryLog {
 
     fn topics(
         &self,
+        selection: &Selection,
         after: Option<&TopicName>,
         most: usize,
     ) -> Answer<'_, Result<Vec<TopicState>, ReadError>> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let state = self.state();
-        let behind = state.topics.range::<TopicName, _>((start, Bound::Unbounded));
-        let topics = behind.take(most).map(|(name, topic)| topic.state(name)).collect();
+        let page = by_name::page(&state.topics, selection, after, most);
+        let topics = page.into_iter().map(|(name, topic)| topic.state(name)).collect();
         Box::pin(async move { Ok(topics) })
     }
 
@@ -303,8 +302,8 @@ impl State {
         }
     }
 
-    fn selected(&self, selection: &Selection) -> impl Iterator<Item = &Topic> {
-        self.topics.iter().filter(|(name, _)| selection.matches(name)).map(|(_, topic)| topic)
+    fn selected<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = &'a Topic> {
+        by_name::selected(&self.topics, selection).map(|(_, topic)| topic)
     }
 
     fn kept_after(&self, selection: &Selection) -> Position {

@@ -2,6 +2,7 @@
 //!
 //! A [`Log`] knows neither HTTP nor subscribers, and logs do not know each other. Time is told to it.
 
+mod by_name;
 mod embedded;
 mod memory;
 mod retention;
@@ -233,9 +234,10 @@ pub trait Log: Send + Sync + 'static {
     /// What is known of a topic; `None` if it has no event and has not had one lately.
     fn topic(&self, name: &TopicName) -> Answer<'_, Result<Option<TopicState>, ReadError>>;
 
-    /// The topics whose names lie behind `after`, by name, at most this many.
+    /// The topics of the selection whose names lie behind `after`, by name, at most this many.
     fn topics(
         &self,
+        selection: &Selection,
         after: Option<&TopicName>,
         most: usize,
     ) -> Answer<'_, Result<Vec<TopicState>, ReadError>>;

@@ -15,6 +15,8 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
+use crate::auth::Reason;
+
 /// A reason, out of few that are known beforehand.
 pub(crate) trait Kind: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// All of them.
@@ -71,6 +73,8 @@ kinds! {
         Left = "left",
         /// The subscriber read nothing for too long.
         Stalled = "stalled",
+        /// The subscriber's token has expired.
+        Expired = "expired",
         /// The log could not be read.
         Failed = "failed",
         /// The hub has shut down.
@@ -101,6 +105,14 @@ kinds! {
         Descriptors = "descriptors",
         /// The operating system refuses for another reason.
         Failure = "failure",
+    }
+}
+
+impl Kind for Reason {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn as_str(self) -> &'static str {
+        self.as_str()
     }
 }
 

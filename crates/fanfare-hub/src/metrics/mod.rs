@@ -12,7 +12,7 @@ use prometheus_client::{
 };
 use serde::Serialize;
 
-use crate::log::Size;
+use crate::{auth::Reason, log::Size};
 
 use histogram::Histogram;
 use kinds::ByKind;
@@ -31,6 +31,7 @@ const SECONDS: &[f64] =
 pub(crate) struct Metrics {
     registry: Registry,
     subscribers: Gauge,
+    memory: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) publishes: Counter,
     pub(crate) published_events: Counter,
@@ -41,6 +42,7 @@ pub(crate) struct Metrics {
     pub(crate) gaps: ByKind<fanfare_fanout::GapReason>,
     pub(crate) disconnects: ByKind<Disconnect>,
     pub(crate) refusals: ByKind<Refusal>,
+    pub(crate) denials: ByKind<Reason>,
     pub(crate) closings: ByKind<Closing>,
     pub(crate) pauses: ByKind<Pause>,
     pub(crate) append_seconds: Histogram,
@@ -73,11 +75,17 @@ pub(crate) struct Figures {
     pub(crate) gaps: u64,
     pub(crate) disconnects: u64,
     pub(crate) refusals: u64,
+    pub(crate) denials: u64,
     pub(crate) topics: u64,
     pub(crate) log_events: u64,
     pub(crate) log_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) log_disk_bytes: Option<u64>,
+}
+
+/// The memory of the whole process, in bytes, where the operating system tells it.
+pub(crate) fn memory() -> Option<u64> {
+    memory_stats::memory_stats().map(|stats| stats.physical_mem as u64)
 }
 
 /// Counts as a subscriber until it is dropped.
@@ -89,6 +97,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("fanfare"),
             subscribers: Gauge::default(),
+            memory: Gauge::default(),
             connections: Gauge::default(),
             publishes: Counter::default(),
             published_events: Counter::default(),
@@ -99,6 +108,7 @@ impl Metrics {
             gaps: ByKind::new(),
             disconnects: ByKind::new(),
             refusals: ByKind::new(),
+            denials: ByKind::new(),
             closings: ByKind::new(),
             pauses: ByKind::new(),
             append_seconds: Histogram::new(SECONDS),
@@ -113,10 +123,11 @@ impl Metrics {
 
     /// What is there now.
     fn register_present(&mut self) {
-        let Self { registry, log, .. } = self;
+        let Self { registry, log, memory, .. } = self;
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
         gauge("subscribers", "Subscriptions that are open", &self.subscribers);
         gauge("connections", "Connections that are open", &self.connections);
+        gauge("memory_bytes", "Resident memory of the process", memory);
         gauge("log_events", "Events in the log", &log.events);
         gauge("log_bytes", "Bytes of data in the log", &log.bytes);
         gauge("log_topics", "Topics in the log", &log.topics);
@@ -147,6 +158,7 @@ impl Metrics {
         registry.register("gaps", "Gaps that subscribers were told of", self.gaps.clone());
         registry.register("disconnects", "Streams that ended", self.disconnects.clone());
         registry.register("refusals", "Requests beyond a bound", self.refusals.clone());
+        registry.register("denials", "Requests without the right to it", self.denials.clone());
         let help = "Connections that the hub cut off";
         registry.register("connections_closed", help, self.closings.clone());
         let help = "How often accepting connections paused";
@@ -174,6 +186,7 @@ impl Metrics {
     /// As text, by the rules of `OpenMetrics`.
     pub(crate) fn encode(&self, log: Size) -> Result<String, std::fmt::Error> {
         self.log.set(log);
+        set(&self.memory, memory().unwrap_or_default());
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -193,6 +206,7 @@ impl Metrics {
             gaps: self.gaps.total(),
             disconnects: self.disconnects.total(),
             refusals: self.refusals.total(),
+            denials: self.denials.total(),
             topics: log.topics,
             log_events: log.events,
             log_bytes: log.bytes,
@@ -203,14 +217,15 @@ impl Metrics {
 
 impl LogGauges {
     fn set(&self, size: Size) {
-        let set = |gauge: &Gauge, value: u64| {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
         set(&self.events, size.events);
         set(&self.bytes, size.bytes);
         set(&self.topics, size.topics);
         set(&self.disk_bytes, size.disk_bytes.unwrap_or_default());
     }
+}
+
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
 impl Drop for Subscriber {

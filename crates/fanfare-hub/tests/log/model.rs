@@ -376,7 +376,7 @@ impl Compared {
             let kept_after = log.kept(selection.clone()).await;
             assert_eq!(kept_after, model.kept_after(&selection), "{selectors:?}");
         }
-        let topics = log.topics(None, usize::MAX).await.unwrap();
+        let topics = log.topics(&all(), None, usize::MAX).await.unwrap();
         assert!(topics.iter().map(|topic| &topic.name).eq(model.topics.keys()));
         for state in topics {
             let known = &model.topics[&state.name];

@@ -32,7 +32,7 @@ async fn fill(log: &dyn Log) {
 
 async fn describe(log: &dyn Log) -> String {
     let events = log.events(all()).await;
-    let topics = log.topics(None, 99).await.unwrap();
+    let topics = log.topics(&all(), None, 99).await.unwrap();
     let mut kept = vec![];
     for selection in [&["a"][..], &["*"], &["erased"], &["old/1"], &["never"]] {
         kept.push(log.kept(select(selection)).await);
@@ -224,7 +224,7 @@ async fn what_is_known_of_many_topics_is_there_after_a_crash() {
 
 /// What the topics are said to have, and that they have it.
 async fn describe_topics(log: &EmbeddedLog) -> String {
-    let topics = log.topics(None, usize::MAX).await.unwrap();
+    let topics = log.topics(&all(), None, usize::MAX).await.unwrap();
     for state in topics.iter().step_by(9) {
         let events = log.events(state.name.clone().into()).await;
         assert_eq!(events.len() as u64, state.events, "{}", state.name);

@@ -1,6 +1,6 @@
 use fanfare_fanout::Position;
 use fanfare_hub::{
-    TopicName,
+    Selection, TopicName,
     log::{AppendError, Batch, Timestamp, TopicState},
 };
 
@@ -9,17 +9,24 @@ use crate::subject::*;
 pub(crate) async fn topics_are_listed_by_name(subject: &impl Subject) {
     let log = subject.open_default();
     log.put(batch(&[("b", "1"), ("a/2", "2"), ("a", "3"), ("$own", "4"), ("ü", "5")])).await;
-    let list = async |after: Option<&str>, most: usize| -> Vec<String> {
+    let list_of = async |selection: Selection, after: Option<&str>, most: usize| -> Vec<String> {
         let after: Option<TopicName> = after.map(topic);
-        let topics = log.topics(after.as_ref(), most).await.unwrap();
+        let topics = log.topics(&selection, after.as_ref(), most).await.unwrap();
         topics.into_iter().map(|topic| topic.name.to_string()).collect()
     };
+    let list = async |after, most| list_of(all(), after, most).await;
     assert_eq!(list(None, 99).await, ["$own", "a", "a/2", "b", "ü"]);
     assert_eq!(list(None, 2).await, ["$own", "a"]);
     assert_eq!(list(Some("a"), 2).await, ["a/2", "b"]);
     assert_eq!(list(Some("a/1"), 1).await, ["a/2"], "it need not be one");
     assert_eq!(list(Some("ü"), 9).await, [""; 0]);
     assert_eq!(list(None, 0).await, [""; 0]);
+    let some = select(&["ü", "a*", "c"]);
+    assert_eq!(list_of(some.clone(), None, 9).await, ["a", "a/2", "ü"]);
+    assert_eq!(list_of(some.clone(), None, 2).await, ["a", "a/2"]);
+    assert_eq!(list_of(some.clone(), Some("a"), 9).await, ["a/2", "ü"]);
+    assert_eq!(list_of(some, Some("b"), 9).await, ["ü"]);
+    assert_eq!(list_of(select(&["*"]), None, 1).await, ["a"], "not the hub's own");
 }
 
 pub(crate) async fn a_topic_is_known_by_its_counts(subject: &impl Subject) {
@@ -35,7 +42,7 @@ pub(crate) async fn a_topic_is_known_by_its_counts(subject: &impl Subject) {
         ended: None,
     };
     assert_eq!(log.state("a").await, Some(expected.clone()));
-    assert_eq!(log.topics(None, 1).await.unwrap(), [expected]);
+    assert_eq!(log.topics(&all(), None, 1).await.unwrap(), [expected]);
     assert_eq!(log.state("c").await, None);
 }
 

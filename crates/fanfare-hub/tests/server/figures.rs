@@ -108,6 +108,9 @@ async fn the_hub_tells_its_figures_every_second() {
     assert_eq!(first["published_events"], 1, "{first}");
     assert_eq!(first["log_bytes"], 5);
     assert_eq!(first["subscribers"], 1);
+    assert_eq!(first["epoch"], "10000000");
+    assert!(first["uptime"].is_u64() && first["version"].is_string(), "{first}");
+    assert!(first["memory"].as_u64() > Some(1_000_000), "{first}");
     assert!(first["time"].as_u64() > Some(1_700_000_000_000));
     let second: Value = follower.event().await.parse_json().unwrap();
     let period = second["time"].as_u64().unwrap() - first["time"].as_u64().unwrap();

@@ -23,3 +23,5 @@ mod stalled;
 mod support;
 /// Certificates, and their exchange.
 mod tls;
+/// Who may do what, and until when.
+mod tokens;

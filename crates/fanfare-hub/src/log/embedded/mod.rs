@@ -455,10 +455,11 @@ impl Log for EmbeddedLog {
 
     fn topics(
         &self,
+        selection: &Selection,
         after: Option<&TopicName>,
         most: usize,
     ) -> Answer<'_, Result<Vec<TopicState>, ReadError>> {
-        let topics = self.shared.topics().states(after, most);
+        let topics = self.shared.topics().states(selection, after, most);
         Box::pin(async move { Ok(topics) })
     }
 

@@ -16,7 +16,7 @@ use fanfare_fanout::Position;
 use super::format::Row;
 use crate::{
     Selection, Selector, TopicName,
-    log::{Limits, Timestamp, TopicState},
+    log::{Limits, Timestamp, TopicState, by_name},
 };
 
 /// What is known of a topic. Positions and times are those of events.
@@ -186,25 +186,11 @@ impl Topics {
         self.by_name.range::<TopicName, _>((start, Bound::Unbounded))
     }
 
-    pub(super) fn selected(
-        &self,
-        selection: &Selection,
-    ) -> impl Iterator<Item = (&TopicName, &Topic)> {
-        selection.selectors().iter().flat_map(|selector| self.selected_by(selector))
-    }
-
-    fn selected_by(&self, selector: &Selector) -> impl Iterator<Item = (&TopicName, &Topic)> {
-        let start: &str = match selector {
-            Selector::Topic(name) => name.as_str(),
-            Selector::Prefix(prefix) => prefix,
-        };
-        let behind = self.by_name.range::<str, _>((Bound::Included(start), Bound::Unbounded));
-        behind
-            .take_while(move |(name, _)| match selector {
-                Selector::Topic(one) => *name == one,
-                Selector::Prefix(prefix) => name.as_str().starts_with(&**prefix),
-            })
-            .filter(move |(name, _)| selector.matches(name))
+    pub(super) fn selected<'a>(
+        &'a self,
+        selection: &'a Selection,
+    ) -> impl Iterator<Item = (&'a TopicName, &'a Topic)> {
+        by_name::selected(&self.by_name, selection)
     }
 
     /// The position behind which no event of the selection has been dropped.
@@ -223,7 +209,13 @@ impl Topics {
         self.by_name.get(name).map(|topic| topic.state(name))
     }
 
-    pub(super) fn states(&self, after: Option<&TopicName>, most: usize) -> Vec<TopicState> {
-        self.behind(after).take(most).map(|(name, topic)| topic.state(name)).collect()
+    pub(super) fn states(
+        &self,
+        selection: &Selection,
+        after: Option<&TopicName>,
+        most: usize,
+    ) -> Vec<TopicState> {
+        let page = by_name::page(&self.by_name, selection, after, most);
+        page.into_iter().map(|(name, topic)| topic.state(name)).collect()
     }
 }
