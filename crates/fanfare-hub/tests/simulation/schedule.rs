@@ -224,7 +224,9 @@ impl Schedule {
         let batches: Vec<Batch> = (0..self.random.usize(2..8))
             .map(|_| Batch { events: self.events(), ..Batch::default() })
             .collect();
-        batches.iter().for_each(|batch| self.note_batch("at once", batch));
+        for batch in &batches {
+            self.note_batch("at once", batch);
+        }
         let publishing = join_all(batches.iter().map(|batch| self.hub.publish(batch.clone())));
         let reader = self.subscribers.iter().position(|one| one.connection.is_some());
         let connection = reader.and_then(|one| self.subscribers[one].connection.as_mut());
@@ -251,7 +253,11 @@ impl Schedule {
         self.note_batch("abandoned", &batch);
         {
             let mut publishing = pin!(self.hub.publish(batch.clone()));
-            poll_fn(|context| Poll::Ready(drop(publishing.as_mut().poll(context)))).await;
+            poll_fn(|context| {
+                drop(publishing.as_mut().poll(context));
+                Poll::Ready(())
+            })
+            .await;
         }
         if self.site.is_durable() && self.random.bool() {
             self.end(End::Crashed).await;
@@ -338,9 +344,9 @@ impl Schedule {
         let from = subscriber.resumes();
         let Subscriber { number, selection, format, .. } = &subscriber;
         self.trace.note(format_args!("{number} follows {selection:?} {format:?} {from:?}"));
-        let subscribed = self.hub.subscribe(selection.clone(), *format, from.clone());
+        let following = self.hub.subscribe(selection.clone(), *format, from.clone());
         let (stream, place, missing) =
-            match (subscribed.await.unwrap(), self.model.start(selection, &from)) {
+            match (following.await.unwrap(), self.model.start(selection, &from)) {
                 (Subscribed::Over, Start::Over) => {
                     self.done.over += 1;
                     return;
@@ -348,7 +354,7 @@ impl Schedule {
                 (Subscribed::Stream(stream), Start::Behind(place, missing)) => {
                     (stream, place, missing)
                 }
-                (subscribed, start) => panic!("{subscribed:?} instead of {start:?}"),
+                (answer, start) => panic!("{answer:?} instead of {start:?}"),
             };
         if let From::After(id) = &from
             && missing.is_none()

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::model::{Missing, Model, names};
 
 /// Longer than anything takes on a machine that is busy with something else.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a client follows, whether it is connected or not.
 pub(crate) struct Subscriber {
@@ -173,9 +173,7 @@ impl Subscriber {
             return given;
         };
         let given = connection.within(PATIENCE).await;
-        if given.is_none() {
-            panic!("subscriber {} waits for {due}", self.number);
-        }
+        assert!(given.is_some(), "subscriber {} waits for {due}", self.number);
         given
     }
 

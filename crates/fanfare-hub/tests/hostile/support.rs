@@ -1,0 +1,171 @@
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    panic,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use fanfare::Sse;
+use fanfare_fanout::{Bounds, Epoch};
+use fanfare_hub::{
+    Hub, Selection, Selector,
+    auth::Auth,
+    http::{self, Api},
+    log::{AppendError, Limits, MemoryLog, Retention, Timestamp},
+    server::{Server, Settings},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::answer::{Answer, parse, show};
+
+/// Longer than anything takes on a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the hub waits for the rest of a head or a body.
+const SHORT: Duration = Duration::from_millis(200);
+/// The time of the hub, which stands still.
+pub(crate) const NOW: Timestamp = Timestamp(1_000_000_000);
+
+/// A request that is behind another one, and whose answer ends the connection.
+pub(crate) const LAST: &str = "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts panics from here on, wherever they are caught.
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+            before(info);
+        }));
+    });
+}
+
+/// A hub in memory on a port of its own.
+pub(crate) struct Running {
+    pub(crate) hub: Hub,
+    pub(crate) address: SocketAddr,
+    signal: oneshot::Sender<()>,
+    server: JoinHandle<Result<(), AppendError>>,
+}
+
+impl Running {
+    pub(crate) async fn start(auth: Option<Auth>) -> Self {
+        count_panics();
+        let limits = Limits { max_bytes: Some(1 << 20), ..Limits::default() };
+        let retention = Retention { total: limits, ..Retention::default() };
+        let log = Arc::new(MemoryLog::new(Epoch::from_seed(1), retention));
+        let hub = Hub::new(log, Bounds::default(), Arc::new(|| NOW));
+        let settings = http::Settings { body_idle_timeout: SHORT, ..http::Settings::default() };
+        let settings = http::Settings { stream_idle_timeout: SHORT, ..settings };
+        let api = Api::new(hub.clone(), Sse::new(), settings);
+        let api = match auth {
+            Some(auth) => api.with_auth(Arc::new(auth)),
+            None => api,
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let settings =
+            Settings { header_timeout: SHORT, idle_timeout: PATIENCE, ..Settings::default() };
+        let server = Server::new(api, settings).listen(listener);
+        let (signal, signalled) = oneshot::channel();
+        let server = tokio::spawn(server.run(async { drop(signalled.await) }));
+        Self { hub, address, signal, server }
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        within("a connection", TcpStream::connect(self.address)).await.unwrap()
+    }
+
+    /// All that comes back, up to the end of the connection or a stream's first bytes.
+    pub(crate) async fn send(&self, request: impl AsRef<[u8]>) -> (Vec<u8>, TcpStream) {
+        let mut socket = self.connect().await;
+        // Whoever refuses a request need not read all of it.
+        let _ = within("a write", socket.write_all(request.as_ref())).await;
+        let mut wire = vec![];
+        loop {
+            let reading = socket.read_buf(&mut wire);
+            match timeout(PATIENCE, reading).await {
+                Ok(Ok(1..)) if is_streaming(&wire) => break,
+                Ok(Ok(1..)) => {}
+                Ok(_) => break,
+                Err(_) => {
+                    panic!("{} is not answered: {}", show(request.as_ref()), show(&wire));
+                }
+            }
+        }
+        (wire, socket)
+    }
+
+    /// The answers to a request, and to [`LAST`] behind it, if that was read as one.
+    pub(crate) async fn ask(&self, request: impl AsRef<[u8]>) -> Vec<Answer> {
+        let wire = self.send([request.as_ref(), LAST.as_bytes()].concat()).await.0;
+        let answers = parse(&wire, request.as_ref().starts_with(b"HEAD "));
+        assert!(!answers.is_empty(), "no answer to {}", show(request.as_ref()));
+        answers.iter().for_each(Answer::check);
+        answers
+    }
+
+    /// The names of all topics.
+    pub(crate) async fn topics(&self) -> Vec<String> {
+        let all = Selection::new(["*", "$*"].map(|all| Selector::new(all).unwrap()));
+        let topics = self.hub.log().topics(&all, None, usize::MAX).await.unwrap();
+        topics.iter().map(|topic| topic.name.to_string()).collect()
+    }
+
+    /// It works, nobody has panicked, and it ends when it is told to.
+    pub(crate) async fn end(self) {
+        let (wire, mut stream) = self.send("GET /sse/works HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let is_open = parse(&wire, false)[0].is_stream();
+        let post = "POST /sse/works HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nworks";
+        let published = self.ask(post).await[0].status;
+        if is_open {
+            assert_eq!(published, 200);
+            let mut wire = vec![];
+            while crate::answer::find(&wire, b"data: works").is_none() {
+                let count = within("an event", stream.read_buf(&mut wire)).await.unwrap();
+                assert!(count > 0, "the stream goes on");
+            }
+        } else {
+            assert_eq!(published, 401, "whoever may not follow may not publish");
+        }
+        self.shut_down().await;
+    }
+
+    pub(crate) async fn shut_down(self) {
+        drop(self.signal);
+        within("the end", self.server).await.unwrap().unwrap();
+        assert_eq!(PANICS.load(Ordering::SeqCst), 0, "somebody has panicked");
+    }
+}
+
+fn is_streaming(wire: &[u8]) -> bool {
+    let answers = parse(wire, false);
+    answers.last().is_some_and(|last| last.is_stream() && !last.body.is_empty())
+}
+
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+/// The memory of this process, in bytes.
+#[cfg(target_os = "linux")]
+pub(crate) fn memory() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn memory() -> usize {
+    0
+}
