@@ -125,6 +125,12 @@ fn chunks(mut wire: &[u8]) -> (Vec<u8>, Option<&[u8]>) {
     }
 }
 
+/// Whether a request asks for a head only.
+pub(crate) fn is_head(request: &[u8]) -> bool {
+    // Line ends before a request do not count.
+    request.trim_ascii_start().starts_with(b"HEAD ")
+}
+
 pub(crate) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }

@@ -25,7 +25,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::answer::{Answer, parse, show};
+use crate::answer::{Answer, is_head, parse, show};
 
 /// Longer than anything takes on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,7 +96,7 @@ impl Running {
         loop {
             let reading = socket.read_buf(&mut wire);
             match timeout(PATIENCE, reading).await {
-                Ok(Ok(1..)) if is_streaming(&wire) => break,
+                Ok(Ok(1..)) if is_streaming(request.as_ref(), &wire) => break,
                 Ok(Ok(1..)) => {}
                 Ok(_) => break,
                 Err(_) => {
@@ -110,7 +110,7 @@ impl Running {
     /// The answers to a request, and to [`LAST`] behind it, if that was read as one.
     pub(crate) async fn ask(&self, request: impl AsRef<[u8]>) -> Vec<Answer> {
         let wire = self.send([request.as_ref(), LAST.as_bytes()].concat()).await.0;
-        let answers = parse(&wire, request.as_ref().starts_with(b"HEAD "));
+        let answers = parse(&wire, is_head(request.as_ref()));
         assert!(!answers.is_empty(), "no answer to {}", show(request.as_ref()));
         answers.iter().for_each(Answer::check);
         answers
@@ -149,8 +149,8 @@ impl Running {
     }
 }
 
-fn is_streaming(wire: &[u8]) -> bool {
-    let answers = parse(wire, false);
+fn is_streaming(request: &[u8], wire: &[u8]) -> bool {
+    let answers = parse(wire, is_head(request));
     answers.last().is_some_and(|last| last.is_stream() && !last.body.is_empty())
 }
 
