@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, env, sync::Arc};
 
-use tokio::task::JoinSet;
+use tokio::{net::TcpStream, task::JoinSet};
 
 use crate::{
     answer::{Answer, is_head, parse, show},
@@ -12,6 +12,7 @@ const WORDS: Words<'static> = Words {
     topics: &["a", "a/b", "b", "c*", "$stats", "$own"],
     ids: &["10000000-1", "10000000-99999", "00000000-1", "x", "10000000--1", "10000000-1\u{fc}"],
     tokens: &[],
+    is_guarded: false,
 };
 /// Peers at once.
 const PEERS: u64 = 16;
@@ -25,29 +26,39 @@ pub(crate) fn extent(short: u64, long: u64) -> (u64, u64) {
 /// How often each status was answered.
 pub(crate) type Statuses = BTreeMap<u16, u64>;
 
-/// Sends the requests of these seeds, and gives each answer to `check`.
+/// A request that was sent, and what came back.
+pub(crate) struct Sent {
+    pub(crate) request: Vec<u8>,
+    pub(crate) wire: Vec<u8>,
+    pub(crate) answers: Vec<Answer>,
+    /// Which brings more, if the last answer is a stream.
+    pub(crate) socket: TcpStream,
+}
+
+/// Sends the requests of these seeds, and gives each to `check`.
 pub(crate) async fn send_all(
     hub: &Arc<Running>,
     words: &Arc<Words<'static>>,
     seeds: std::ops::Range<u64>,
-    check: fn(&[u8], &[u8], &[Answer]),
+    check: impl Fn(Sent) + Clone + Send + 'static,
 ) -> Statuses {
     let mut peers = JoinSet::new();
     for first in seeds.start..seeds.start + PEERS {
-        let (hub, words, end) = (hub.clone(), words.clone(), seeds.end);
+        let (hub, words, check, end) = (hub.clone(), words.clone(), check.clone(), seeds.end);
         peers.spawn(async move {
             let mut statuses = Statuses::new();
             for seed in (first..end).step_by(usize::try_from(PEERS).unwrap()) {
                 let request = Grammar::new(seed, &words).request();
                 let shown = Shown { seed, request: &request };
                 let sent = [&request, LAST.as_bytes()].concat();
-                let wire = hub.send(&sent).await.0;
+                let (wire, socket) = hub.send(&sent).await;
                 let answers = parse(&wire, is_head(&request));
-                answers.iter().for_each(Answer::check);
-                check(&request, &wire, &answers);
-                for answer in answers {
+                for answer in &answers {
+                    answer.check();
                     *statuses.entry(answer.status).or_default() += 1;
                 }
+                let request = request.clone();
+                check(Sent { request, wire, answers, socket });
                 drop(shown);
             }
             statuses
@@ -82,9 +93,9 @@ async fn random_requests_are_answered_and_leave_the_hub_whole() {
     let words = WORDS;
     let tokens = Vec::leak(vec!["x".to_owned(), "a.b.c".to_owned(), "é".to_owned()]);
     let words = Arc::new(Words { tokens, ..words });
-    let hub = Arc::new(Running::start(None).await);
-    let is_answered = |_: &[u8], _: &[u8], answers: &[Answer]| {
-        assert!(answers.iter().all(|answer| answer.status > 0), "{answers:?}");
+    let hub = Arc::new(Running::open().await);
+    let is_answered = |Sent { answers, .. }| {
+        assert!(answers.iter().all(|answer: &Answer| answer.status > 0), "{answers:?}");
     };
     // What is kept for long is there when a part of them has been sent.
     let first = seed + count / 4;

@@ -127,6 +127,9 @@ pub(crate) struct Words<'a> {
     pub(crate) topics: &'a [&'a str],
     pub(crate) ids: &'a [&'a str],
     pub(crate) tokens: &'a [String],
+    /// Most requests bring a token, and are right otherwise: what is refused for its form tries no
+    /// right.
+    pub(crate) is_guarded: bool,
 }
 
 /// Makes random requests.
@@ -147,7 +150,11 @@ impl<'a> Grammar<'a> {
         if !self.is_one_in(20) {
             request.extend_from_slice(b"host: a\r\n");
         }
-        for _ in 0..self.random.usize(0..5) {
+        if self.words.is_guarded && !self.is_one_in(5) {
+            let token = self.pick(&["authorization: Bearer K\r\n", "cookie: fanfare_token=K\r\n"]);
+            request.extend(self.fill(token).into_bytes());
+        }
+        for _ in 0..self.random.usize(0..self.most(2, 5)) {
             let header = self.pick(&HEADERS);
             request.extend(self.fill(header).into_bytes());
             request.extend_from_slice(self.line_end());
@@ -170,6 +177,10 @@ impl<'a> Grammar<'a> {
 
     fn is_one_in(&mut self, times: u32) -> bool {
         self.random.u32(0..times) == 0
+    }
+
+    fn most(&self, guarded: usize, open: usize) -> usize {
+        if self.words.is_guarded { guarded } else { open }
     }
 
     fn version(&mut self) -> &'static str {
@@ -196,10 +207,13 @@ impl<'a> Grammar<'a> {
     }
 
     fn target(&mut self) -> String {
-        let path = self.pick(&PATHS);
+        let path = match self.words.is_guarded && self.random.bool() {
+            true => self.pick(&["/sse/T", "/sse/T", "/sse", "/topics", "/topics/T/events"]),
+            false => self.pick(&PATHS),
+        };
         let mut target = self.fill(path);
         let mut glue = '?';
-        for _ in 0..self.random.usize(0..4) {
+        for _ in 0..self.random.usize(0..self.most(3, 4)) {
             let parameter = self.pick(&PARAMETERS);
             target.push(glue);
             target.push_str(&self.fill(parameter));
@@ -227,7 +241,7 @@ impl<'a> Grammar<'a> {
 
     fn topic(&mut self) -> String {
         let topic = self.pick(self.words.topics).to_owned();
-        match self.random.u32(0..12) {
+        match self.random.usize(0..self.most(40, 12)) {
             0 => topic + self.pick(&TRICKS),
             1 => self.pick(&TRICKS).to_owned() + &topic,
             2 => self.pick(&TRICKS).to_owned(),

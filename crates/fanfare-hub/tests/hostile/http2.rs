@@ -120,7 +120,7 @@ fn digits(text: &[u8]) -> u16 {
 
 #[tokio::test]
 async fn heads_that_are_no_requests_are_refused() {
-    let hub = Running::start(None).await;
+    let hub = Running::open().await;
     let without = |name: &str| POST.into_iter().filter(|one| one.0 != name).collect::<Vec<_>>();
     let with = |name, value| [&POST[..], &[(name, value)]].concat();
     let instead = |name: &'static str, value| {
@@ -201,7 +201,7 @@ async fn flood(hub: &Running, frames: impl Iterator<Item = Vec<u8>>) -> bool {
 async fn floods_of_frames_end_their_connection_or_cost_nothing() {
     const FRAMES: u32 = 20_000;
 
-    let hub = Running::start(None).await;
+    let hub = Running::open().await;
     let streams = || (0..FRAMES).map(|index| index * 2 + 1);
     let before = memory();
     // Rapid reset: each request is taken back at once.

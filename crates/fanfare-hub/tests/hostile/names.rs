@@ -7,7 +7,7 @@ fn post(target: &str, body: &str) -> String {
 
 #[tokio::test]
 async fn a_name_is_what_is_written_decoded_once_or_refused() {
-    let hub = Running::start(None).await;
+    let hub = Running::open().await;
     let longest = "x".repeat(256);
     // Whatever a path or a database would make of it, it is a name like others.
     for (path, name) in [
@@ -38,7 +38,7 @@ async fn a_name_is_what_is_written_decoded_once_or_refused() {
 
 #[tokio::test]
 async fn what_is_no_name_is_refused_and_published_nowhere() {
-    let hub = Running::start(None).await;
+    let hub = Running::open().await;
     let too_long = "x".repeat(257);
     let far_too_long = "x".repeat(30_000);
     for (path, status) in [
@@ -102,7 +102,7 @@ async fn what_is_no_name_is_refused_and_published_nowhere() {
 
 #[tokio::test]
 async fn the_hubs_own_topics_are_selected_by_nothing_else() {
-    let hub = Running::start(None).await;
+    let hub = Running::open().await;
     for target in ["/sse/*", "/sse?topic=*", "/sse/s*?topic=*", "/topics/*/events"] {
         let request =
             format!("GET {target}?from=earliest HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
@@ -118,7 +118,7 @@ async fn the_hubs_own_topics_are_selected_by_nothing_else() {
 
 #[tokio::test]
 async fn bombs_of_headers_are_refused() {
-    let hub = Running::start(None).await;
+    let hub = Running::open().await;
     let name = "x".repeat(17_000);
     for headers in [
         "x: x\r\n".repeat(101),

@@ -154,7 +154,7 @@ fn shapes() -> Vec<(&'static str, String, Fate)> {
 
 #[tokio::test]
 async fn no_request_comes_out_of_a_body() {
-    let hub = Running::start(None).await;
+    let hub = Running::open().await;
     let mut wrong = vec![];
     for (what, request, fate) in shapes() {
         let before = hub.hub.log().newest().0;

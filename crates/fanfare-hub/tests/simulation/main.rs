@@ -56,6 +56,6 @@ fn a_hub_with_the_memory_log_does_as_the_model() {
 #[test]
 fn a_hub_with_the_embedded_log_does_as_the_model() {
     let short = Extent { schedules: 20, steps: 100 };
-    let long = Extent { schedules: 1000, steps: 200 };
+    let long = Extent { schedules: 500, steps: 200 };
     run("embedded", &short, &long, |_| Box::new(Embedded::new()));
 }
