@@ -1,4 +1,5 @@
 use fastrand::Rng;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 const METHODS: [&str; 14] = [
     "GET", "GET", "GET", "GET", "POST", "POST", "POST", "HEAD", "DELETE", "OPTIONS", "PUT",
@@ -207,9 +208,10 @@ impl<'a> Grammar<'a> {
     }
 
     fn target(&mut self) -> String {
-        let path = match self.words.is_guarded && self.random.bool() {
-            true => self.pick(&["/sse/T", "/sse/T", "/sse", "/topics", "/topics/T/events"]),
-            false => self.pick(&PATHS),
+        let path = if self.words.is_guarded && self.random.bool() {
+            self.pick(&["/sse/T", "/sse/T", "/sse", "/topics", "/topics/T/events"])
+        } else {
+            self.pick(&PATHS)
         };
         let mut target = self.fill(path);
         let mut glue = '?';
@@ -245,8 +247,8 @@ impl<'a> Grammar<'a> {
             0 => topic + self.pick(&TRICKS),
             1 => self.pick(&TRICKS).to_owned() + &topic,
             2 => self.pick(&TRICKS).to_owned(),
-            3 => topic.bytes().map(|byte| format!("%{byte:02X}")).collect(),
-            4 => topic.bytes().map(|byte| format!("%25{byte:02x}")).collect(),
+            3 => percent_encode(topic.as_bytes(), NON_ALPHANUMERIC).to_string(),
+            4 => percent_encode(topic.as_bytes(), NON_ALPHANUMERIC).to_string().replace('%', "%25"),
             5 => topic + "*",
             6 => format!("{topic}/../{}", self.pick(self.words.topics)),
             7 if self.is_one_in(4) => "x".repeat(self.random.usize(200..20_000)),

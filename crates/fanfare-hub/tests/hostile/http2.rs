@@ -240,7 +240,7 @@ async fn floods_of_frames_end_their_connection_or_cost_nothing() {
     flood(&hub, open.chain((0..FRAMES).map(|_| frame(DATA, 0, 1, &[])))).await;
     // Frames of kinds that there are not, and frames that are too large.
     flood(&hub, (0..FRAMES).map(|_| frame(99, 255, 0, b"?"))).await;
-    assert!(flood(&hub, (0..100).map(|_| frame(DATA, 0, 1, &[0; 100_000]))).await, "too large");
+    assert!(flood(&hub, (0..100).map(|_| frame(DATA, 0, 1, &vec![0; 100_000]))).await, "too large");
     let grown = memory().saturating_sub(before);
     println!("floods of HTTP/2 frames: memory has grown by {grown} bytes");
     assert!(grown < 32 << 20, "memory has grown by {grown} bytes");

@@ -130,7 +130,7 @@ async fn bombs_of_headers_are_refused() {
     ] {
         let request = format!("POST /sse/a HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
         let answers = hub.ask(&request).await;
-        assert_eq!((answers.len(), answers[0].status), (1, 431), "{:.40}", headers);
+        assert_eq!((answers.len(), answers[0].status), (1, 431), "{headers:.40}");
     }
     assert_eq!(hub.topics().await, [""; 0]);
     hub.end().await;

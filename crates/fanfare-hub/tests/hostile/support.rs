@@ -102,13 +102,12 @@ impl Running {
         let mut wire = vec![];
         loop {
             let reading = socket.read_buf(&mut wire);
-            match timeout(PATIENCE, reading).await {
-                Ok(Ok(1..)) if is_streaming(request.as_ref(), &wire) => break,
-                Ok(Ok(1..)) => {}
-                Ok(_) => break,
-                Err(_) => {
-                    panic!("{} is not answered: {}", show(request.as_ref()), show(&wire));
-                }
+            let Ok(read) = timeout(PATIENCE, reading).await else {
+                panic!("{} is not answered: {}", show(request.as_ref()), show(&wire));
+            };
+            match read {
+                Ok(1..) if !is_streaming(request.as_ref(), &wire) => {}
+                _ => break,
             }
         }
         (wire, socket)
