@@ -17,3 +17,8 @@ mod audit;
 mod crash;
 mod followers;
 mod publishers;
+
+// A disk that is full, and one that cannot promise anything.
+mod disk;
+// A disk that is small, or says so, or fails.
+mod small_disk;
