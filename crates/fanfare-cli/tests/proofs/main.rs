@@ -22,3 +22,6 @@ mod publishers;
 mod disk;
 // A disk that is small, or says so, or fails.
 mod small_disk;
+
+// A thousand subscribers, some of whom read nothing.
+mod stalled;
