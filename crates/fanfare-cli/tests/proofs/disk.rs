@@ -1,3 +1,5 @@
+use std::io;
+
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
@@ -149,29 +151,31 @@ async fn a_small_file_system_is_full_until_there_is_room() {
     hub.stop().await;
 }
 
+/// A publish that was refused.
+struct Refused {
+    status: u16,
+    data: String,
+}
+
 /// Publishes until it is refused; gives what was acknowledged, and what was not.
-async fn publish_until_refused(hub: Remote, publisher: u32, status: u16) -> (Vec<Placed>, String) {
+async fn publish_until_refused(hub: Remote, publisher: u32) -> (Vec<Placed>, Refused) {
     let mut kept = vec![];
     for number in 0.. {
         let data = format!("{publisher}.{number}");
         let answer = hub.post(&data, Some(&data)).await;
-        if answer.status() != 200 {
-            assert_eq!(answer.status(), status);
-            return (kept, data);
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        if status != 200 {
+            return (kept, Refused { status, data });
         }
-        let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let answer: Value = serde_json::from_str(&text).unwrap();
         kept.push((parts(answer["id"].as_str().unwrap()).1, data));
     }
     unreachable!("it is refused at some time")
 }
 
 /// Four publishers while something happens to the disk.
-async fn publish_while(
-    hub: &Remote,
-    status: u16,
-    happens: impl FnOnce(),
-) -> (Vec<Placed>, Vec<String>) {
-    let publish = |publisher| publish_until_refused(hub.clone(), publisher, status);
+async fn publish_while(hub: &Remote, happens: impl FnOnce()) -> (Vec<Placed>, Vec<Refused>) {
+    let publish = |publisher| publish_until_refused(hub.clone(), publisher);
     let publishers: JoinSet<_> = (0..4).map(publish).collect();
     read(&mut hub.follow("/sse/a?from=earliest"), 50).await;
     happens();
@@ -190,34 +194,42 @@ fn sorted<'a>(data: impl IntoIterator<Item = &'a String>) -> Vec<&'a String> {
     data
 }
 
-/// After the log was opened again it has all that was acknowledged, and what was refused once at most;
-/// repeated, that is there once.
-async fn has_recovered(hub: &Remote, kept: &[Placed], refused: &[String]) -> Vec<Placed> {
+/// After the log was opened again it has all that was acknowledged, and what was refused once at most,
+/// or not at all where it was said to be. Repeated, that is there once.
+async fn has_recovered(hub: &Remote, kept: &[Placed], refused: &[Refused]) -> Vec<Placed> {
     let turned_up = hub.all().await;
     assert_eq!(turned_up[..kept.len()], *kept);
-    for data in refused {
+    for Refused { status, data } in refused {
+        let is_there = turned_up.iter().any(|(_, other)| other == data);
+        assert!(*status == 503 || (*status == 507 && !is_there), "{status}: {data}");
         hub.publish(data, Some(data)).await;
     }
     let all = hub.all().await;
     assert_eq!(all[..turned_up.len()], turned_up);
     let repeated = sorted(all[kept.len()..].iter().map(|(_, data)| data));
-    assert_eq!(repeated, sorted(refused));
+    assert_eq!(repeated, sorted(refused.iter().map(|refused| &refused.data)));
     all
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_does_not_sync_ends_publishing_until_the_log_is_opened_again() {
     let _alone = alone().await;
+    let detail = "the log does not work, nothing was acknowledged";
+    does_not_sync(io::ErrorKind::Other, 503, detail).await;
+    does_not_sync(io::ErrorKind::StorageFull, 507, "no room, nothing was published").await;
+}
+
+/// What happens when a sync fails with this error; later publishes are refused with that.
+async fn does_not_sync(error: io::ErrorKind, status: u16, detail: &str) {
     let (folder, faults) = (Folder::new(), Faults::none());
     let running = Running::start(folder.path(), &faults).await;
     let hub = Remote::new(&running.url);
     let mut follower = hub.follow("/sse/a?from=earliest");
-    let (kept, refused) = publish_while(&hub, 503, || faults.break_sync(true)).await;
+    let (kept, refused) = publish_while(&hub, || faults.set_sync_error(Some(error))).await;
 
-    faults.break_sync(false);
-    let detail = "the log does not work, nothing was acknowledged";
-    hub.is_refused("later", None, 503, detail).await;
-    hub.is_batch_refused(503).await;
+    faults.set_sync_error(None);
+    hub.is_refused("later", None, status, detail).await;
+    hub.is_batch_refused(status).await;
     lives(&mut hub.follow("/sse/$stats")).await;
     assert_eq!(read(&mut follower, kept.len()).await, kept, "and nothing else");
     assert_eq!(hub.all().await, kept);
@@ -241,7 +253,7 @@ async fn a_disk_without_reserve_that_is_full_ends_publishing_until_the_log_is_op
     let mut process = disk.serve(&folder, 0).await;
     let hub = Remote::new(&process.url(""));
     let mut follower = hub.follow("/sse/a?from=earliest");
-    let (kept, refused) = publish_while(&hub, 507, || disk.take(u64::MAX)).await;
+    let (kept, refused) = publish_while(&hub, || disk.take(u64::MAX)).await;
     lives(&mut hub.follow("/sse/$stats")).await;
     assert_eq!(read(&mut follower, kept.len()).await, kept);
     assert_eq!(hub.all().await, kept);

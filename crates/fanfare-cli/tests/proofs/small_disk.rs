@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
 };
@@ -37,7 +37,7 @@ pub(crate) const RESERVE: u64 = 32 * MIB;
 #[derive(Debug, Clone)]
 pub(crate) struct Faults {
     free_bytes: Arc<AtomicU64>,
-    is_sync_broken: Arc<AtomicBool>,
+    sync_error: Arc<Mutex<Option<io::ErrorKind>>>,
 }
 
 struct FaultyDisk {
@@ -60,7 +60,7 @@ pub(crate) struct SmallDisk {
 
 impl Faults {
     pub(crate) fn none() -> Self {
-        Self { free_bytes: Arc::new(AtomicU64::new(u64::MAX)), is_sync_broken: Arc::default() }
+        Self { free_bytes: Arc::new(AtomicU64::new(u64::MAX)), sync_error: Arc::default() }
     }
 
     /// Says that so much is free.
@@ -69,17 +69,14 @@ impl Faults {
     }
 
     /// What is written gets there, but nobody can say so.
-    pub(crate) fn break_sync(&self, is_broken: bool) {
-        self.is_sync_broken.store(is_broken, Ordering::SeqCst);
+    pub(crate) fn set_sync_error(&self, error: Option<io::ErrorKind>) {
+        *self.sync_error.lock().unwrap() = error;
     }
 }
 
 impl FaultyDisk {
     fn try_sync(&self) -> io::Result<()> {
-        if self.faults.is_sync_broken.load(Ordering::SeqCst) {
-            return Err(io::Error::other("the disk does not sync"));
-        }
-        Ok(())
+        self.faults.sync_error.lock().unwrap().map_or(Ok(()), |kind| Err(kind.into()))
     }
 }
 

@@ -66,7 +66,7 @@ struct Reader {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_nothing_costs_the_others_nothing_and_is_cut_off() {
     let _alone = alone().await;
-    let (rounds, write_timeout) = if is_soak() { (250, "60s") } else { (30, "8s") };
+    let (rounds, write_timeout) = if is_soak() { (500, "40s") } else { (30, "8s") };
     let plan = Plan { rounds, write_timeout };
     let bulk = plan.rounds * PIECES * PIECE;
     let without = run(&plan, 0).await;
@@ -89,6 +89,8 @@ async fn run(plan: &Plan, stalled: usize) -> Figures {
         }
         crowd.tick("ticks", round).await;
     }
+    let early = crowd.metric("disconnects_total{reason=\"stalled\"}").await;
+    println!("cut off before the last round: {early}");
     crowd.stalled_are_cut_off().await;
     crowd.publish("bulk?event=bulk&end=true", &piece_of(plan.rounds * PIECES)).await;
     crowd.tick("ticks?end=true", plan.rounds).await;
