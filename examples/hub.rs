@@ -2,7 +2,8 @@
 //!
 //! Run it with `cargo run -p fanfare-hub --example hub` and open the address that it prints. Publish
 //! with `curl -d hello localhost:8080/sse/news`, follow with `curl -N localhost:8080/sse/news`. `PORT`
-//! sets another port than 8080.
+//! sets another port than 8080. With a secret in `SECRET` the hub asks for tokens made with it
+//! (`fanfare token`).
 
 #[path = "shared/server.rs"]
 mod server;
@@ -16,6 +17,7 @@ use axum::{Router, routing::get, serve::ListenerExt};
 use fanfare::Sse;
 use fanfare_hub::{
     Bounds, Epoch, Hub,
+    auth::{self, Auth, KeySource},
     http::{Api, Settings},
     log::{MemoryLog, Retention, Timestamp},
 };
@@ -39,7 +41,12 @@ async fn main() -> Result<(), Failure> {
     let log = Arc::new(MemoryLog::new(epoch, Retention::default()));
     let hub = Hub::new(log, Bounds::default(), Arc::new(now));
     let sse = Sse::new();
-    let api = Api::new(hub, sse.clone(), Settings::default());
+    let mut api = Api::new(hub, sse.clone(), Settings::default());
+    if let Ok(secret) = std::env::var("SECRET") {
+        let keys = vec![KeySource::secret(&secret)];
+        let auth = Auth::new(auth::Settings { keys, ..auth::Settings::default() })?;
+        api = api.with_auth(Arc::new(auth));
+    }
 
     // The hub answers what your own routes do not: its page at `/`, `/sse/…`, `/topics`.
     let app = Router::new().route("/hello", get(async || "hello\n")).fallback_service(api);
