@@ -230,6 +230,8 @@ async fn does_not_sync(error: io::ErrorKind, status: u16, detail: &str) {
     faults.set_sync_error(None);
     hub.is_refused("later", None, status, detail).await;
     hub.is_batch_refused(status).await;
+    let ready = hub.client.get(format!("{}/readyz", hub.url)).send().await.unwrap();
+    assert_eq!(ready.status(), 503);
     lives(&mut hub.follow("/sse/$stats")).await;
     assert_eq!(read(&mut follower, kept.len()).await, kept, "and nothing else");
     assert_eq!(hub.all().await, kept);
