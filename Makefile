@@ -13,8 +13,9 @@ bench: ## prints Markdown tables with ratios to other systems
 	cargo run --release -p fanfare-bench --bin client
 	cargo run --release -p fanfare-bench --bin log
 
-soak: ## ten minutes of random cuts, and whether the client is given every event exactly once
+soak: ## ten minutes of random cuts, and whether the client is given every event exactly once; what docs/guarantees.md says
 	cargo run --release -p fanfare-client --all-features --example soak_client
+	FANFARE_SOAK=1 cargo test --release -p fanfare-cli --test proofs -- --nocapture
 
 doc:
 	cargo doc --workspace --no-deps --all-features --open

@@ -1,6 +1,13 @@
 //! The hub: topics that are published to and followed.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use bytes::Bytes;
 use fanfare_fanout::{Bounds, Epoch, Gap, GapReason, Position};
@@ -34,6 +41,7 @@ struct Core {
     stats: Arc<OwnTopic>,
     metrics: Arc<Metrics>,
     clock: Clock,
+    is_log_unavailable: AtomicBool,
     delivering: JoinHandle<()>,
     reporting: JoinHandle<()>,
 }
@@ -83,7 +91,17 @@ impl Hub {
             clock: clock.clone(),
         };
         let reporting = tokio::spawn(reporter.run());
-        Self(Arc::new(Core { log, live, stats, metrics, clock, delivering, reporting }))
+        let is_log_unavailable = AtomicBool::new(false);
+        Self(Arc::new(Core {
+            log,
+            live,
+            stats,
+            metrics,
+            clock,
+            is_log_unavailable,
+            delivering,
+            reporting,
+        }))
     }
 
     /// The name of the log.
@@ -121,13 +139,27 @@ impl Hub {
         let count = batch.events.len() as u64;
         let bytes: usize = batch.events.iter().map(|event| event.data.len()).sum();
         let begun = Instant::now();
-        let appended = self.0.log.append(Batch { time: self.now(), ..batch }).await?;
+        let outcome = self.0.log.append(Batch { time: self.now(), ..batch }).await;
+        match outcome {
+            Ok(_) => self.0.is_log_unavailable.store(false, Ordering::Relaxed),
+            Err(AppendError::Unavailable(_)) => {
+                self.0.is_log_unavailable.store(true, Ordering::Relaxed);
+            }
+            // It does not concern all publishes, or not for long.
+            Err(AppendError::Ended(_) | AppendError::Full(_)) => {}
+        }
+        let appended = outcome?;
         let metrics = &self.0.metrics;
         metrics.append_seconds.observe(begun.elapsed());
         if !appended.is_repeated {
             metrics.published(count, bytes);
         }
         Ok(appended)
+    }
+
+    /// Whether the log works: it has taken something since it failed last, if it ever did.
+    pub fn is_log_available(&self) -> bool {
+        !self.0.is_log_unavailable.load(Ordering::Relaxed)
     }
 
     /// Erases the events of a topic, and ends the streams of those who follow it by name. Tells

@@ -123,6 +123,9 @@ pub(crate) fn ready(api: &Api) -> Response<AnswerBody> {
     if api.auth.as_ref().is_some_and(|auth| !auth.is_ready()) {
         return text(StatusCode::SERVICE_UNAVAILABLE, "keys that verify tokens are missing\n");
     }
+    if !api.hub.is_log_available() {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "degraded: the log takes no events\n");
+    }
     text(StatusCode::OK, "ready\n")
 }
 

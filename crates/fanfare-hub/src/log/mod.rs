@@ -91,8 +91,9 @@ pub enum AppendError {
     /// A topic of the batch has ended.
     #[error("the topic {0} has ended")]
     Ended(TopicName),
-    /// There is no room for it. Events may be appended again when there is; only a log whose disk has
-    /// refused a write needs to be opened again.
+    /// There is no room for it, and it was not tried. Events may be appended again when there is; only
+    /// a log whose disk has refused a write, which was [`Unavailable`](Self::Unavailable), needs to be
+    /// opened again.
     #[error("the log has no room")]
     Full(#[source] BoxError),
     /// The log cannot say that it is durable. What follows is refused until the log works again.

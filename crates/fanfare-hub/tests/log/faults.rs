@@ -47,6 +47,8 @@ enum Fault {
     Sync,
     /// There is no room.
     Full,
+    /// All of it gets there, but the disk says that there is no room.
+    FullSync,
 }
 
 struct WatchedDisk {
@@ -90,7 +92,7 @@ impl Watch {
 impl WatchedDisk {
     fn error(&self) -> io::Error {
         match self.fault {
-            Fault::Full => io::ErrorKind::StorageFull.into(),
+            Fault::Full | Fault::FullSync => io::ErrorKind::StorageFull.into(),
             Fault::Write | Fault::Sync => io::Error::other("the disk is broken"),
         }
     }
@@ -99,7 +101,7 @@ impl WatchedDisk {
 impl Disk for WatchedDisk {
     fn write(&mut self, group: Group, promise: Promise) -> io::Result<()> {
         if self.watch.is_due() {
-            if self.fault == Fault::Sync {
+            if matches!(self.fault, Fault::Sync | Fault::FullSync) {
                 self.disk.write(group, Promise::Handed)?;
             }
             return Err(self.error());
@@ -128,8 +130,8 @@ fn open(subject: &Embedded, watch: &Watch, fault: Fault) -> Arc<EmbeddedLog> {
     Arc::new(EmbeddedLog::open_with_disk(path, 7, options, watch.failing(fault)).unwrap().0)
 }
 
-/// Four appenders until each is refused; gives what was acknowledged.
-async fn append_until_refused(log: &Arc<EmbeddedLog>) -> Vec<(u64, String)> {
+/// Four appenders until each is refused; gives what was acknowledged, and what is never to be read.
+async fn append_until_refused(log: &Arc<EmbeddedLog>) -> (Vec<(u64, String)>, Vec<String>) {
     let mut appenders = JoinSet::new();
     for appender in 0..4 {
         let log = log.clone();
@@ -139,34 +141,37 @@ async fn append_until_refused(log: &Arc<EmbeddedLog>) -> Vec<(u64, String)> {
                 let data = format!("{appender}.{round}");
                 match log.append(batch(&[("a", &data), (&format!("b{appender}"), &data)])).await {
                     Ok(appended) => acknowledged.push((appended.last.0, data)),
-                    Err(error) => return (acknowledged, error),
+                    Err(AppendError::Full(_)) => return (acknowledged, Some(data)),
+                    Err(AppendError::Unavailable(_)) => return (acknowledged, None),
+                    Err(error) => panic!("{error:?}"),
                 }
             }
             unreachable!("it fails at some time")
         });
     }
-    let mut all = vec![];
-    for (acknowledged, error) in appenders.join_all().await {
-        assert!(matches!(error, AppendError::Unavailable(_) | AppendError::Full(_)), "{error:?}");
+    let (mut all, mut gone) = (vec![], vec![]);
+    for (acknowledged, refused) in appenders.join_all().await {
         all.extend(acknowledged);
+        gone.extend(refused);
     }
     all.sort_unstable();
-    all
+    (all, gone)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whenever_the_disk_fails_nothing_acknowledged_is_lost() {
-    for fault in [Fault::Write, Fault::Sync, Fault::Full] {
+    for fault in [Fault::Write, Fault::Sync, Fault::Full, Fault::FullSync] {
         for operations in [0, 1, 2, 9] {
             let subject = Embedded::with(Durability::None);
             let watch = Watch::default();
             let log = open(&subject, &watch, fault);
             watch.fail_after(operations);
-            let acknowledged = append_until_refused(&log).await;
+            let (acknowledged, gone) = append_until_refused(&log).await;
+            let says_full = matches!(fault, Fault::Full | Fault::FullSync);
 
             // It refuses, and is read as it was.
             let refused = log.append(one("a", "later")).await.unwrap_err();
-            assert_eq!(matches!(refused, AppendError::Full(_)), fault == Fault::Full);
+            assert_eq!(matches!(refused, AppendError::Full(_)), says_full);
             log.erase(&topic("a")).await.unwrap_err();
             let before = log.events(all()).await;
             assert_eq!(before.len(), acknowledged.len() * 2, "{fault:?} {operations}");
@@ -185,7 +190,10 @@ async fn whenever_the_disk_fails_nothing_acknowledged_is_lost() {
             let after = log.events(all()).await;
             assert_eq!(after[..before.len()], before);
             let turned_up = after.len() - before.len();
-            assert!(turned_up == 0 || fault == Fault::Sync, "{fault:?} {turned_up}");
+            let may_turn_up = matches!(fault, Fault::Sync | Fault::FullSync);
+            assert!(turned_up == 0 || may_turn_up, "{fault:?} {turned_up}");
+            let is_gone = |data: &str| gone.iter().any(|gone| gone == data);
+            assert!(!after.iter().any(|record| is_gone(&record.event.data)), "{fault:?} {gone:?}");
             assert!(turned_up.is_multiple_of(2) && turned_up <= 8);
             let newest = log.newest().0;
             assert_eq!(newest, after.len() as u64);

@@ -598,7 +598,8 @@ impl From<Refusal> for AppendError {
     fn from(refusal: Refusal) -> Self {
         let by = |error: &io::Error| if is_full(error) { Self::Full } else { Self::Unavailable };
         match refusal {
-            Refusal::Failed(error) => by(&error)(error.into()),
+            // Whatever the disk has said, some of it or all may have got there.
+            Refusal::Failed(error) => Self::Unavailable(error.into()),
             Refusal::Stopped(error) => by(&error)(Stopped(error).into()),
             Refusal::Low { free, reserve } => Self::Full(Low { free, reserve }.into()),
         }
