@@ -15,14 +15,14 @@ use fanfare_wire::EventId;
 use tokio::task::JoinHandle;
 
 use crate::{
-    Selection, Selector, TopicName,
+    Selection, TopicName,
     event::Format,
     live::Live,
-    log::{AppendError, Appended, Batch, Log, ReadError, Tail, Timestamp, TopicState},
+    log::{AppendError, Appended, Batch, Log, ReadError, Tail, Timestamp},
     metrics::Metrics,
     own::OwnTopic,
     stats::Reporter,
-    subscription::{Observer, Request, Subscription},
+    subscription::{Followed, Observer, Request, Subscription},
 };
 
 /// Tells the time. The hub reads no clock itself.
@@ -162,8 +162,8 @@ impl Hub {
         !self.0.is_log_unavailable.load(Ordering::Relaxed)
     }
 
-    /// Erases the events of a topic, and ends the streams of those who follow it by name. Tells
-    /// whether there was such a topic.
+    /// Erases the events of a topic, and ends the streams of those who follow it by name and nothing
+    /// else. Tells whether there was such a topic.
     ///
     /// # Errors
     ///
@@ -196,34 +196,17 @@ impl Hub {
     ) -> Result<Subscribed, ReadError> {
         let (own, selection) = selection.split();
         let own = Vec::from_iter(self.0.stats.cursor(&own, format, &from));
-        // Followed first: what ends or is appended from here on is noticed.
-        let mut following = self.0.live.follow(&selection, format);
-        let ended = self.ended(&selection).await?;
-        let is_over = ended.len() == selection.selectors().len();
+        let followed = Followed::now(&*self.0.log, &self.0.live, &selection, format).await?;
         let (after, gap) = self.resolve(&selection, from).await?;
-        let end = ended.iter().filter_map(|topic| topic.ended).max().unwrap_or(Position::START);
-        if is_over && after >= end && own.is_empty() {
+        let is_given = followed.end.is_some_and(|end| after >= end);
+        // Who has missed anything is told so first.
+        if is_given && gap.is_none() && own.is_empty() {
             return Ok(Subscribed::Over);
         }
-        if !ended.is_empty() {
-            following = self.0.live.follow(&without(&selection, &ended), format);
-        }
-        let request = Request { selection, format, after, gap, ended: end, is_over };
+        let request = Request { selection, format, after, gap };
         let observer = Observer { metrics: self.0.metrics.clone(), clock: self.0.clock.clone() };
         let log = self.0.log.clone();
-        Ok(Subscribed::Stream(Subscription::new(log, own, following, request, observer)))
-    }
-
-    /// The topics that are selected by name and have ended.
-    async fn ended(&self, selection: &Selection) -> Result<Vec<TopicState>, ReadError> {
-        let mut ended = vec![];
-        for selector in selection.selectors() {
-            if let Selector::Topic(name) = selector {
-                let topic = self.0.log.topic(name).await?;
-                ended.extend(topic.filter(|topic| topic.ended.is_some()));
-            }
-        }
-        Ok(ended)
+        Ok(Subscribed::Stream(Subscription::new(log, own, followed, request, observer)))
     }
 
     /// Behind which position to begin, and what to tell about what is missing.
@@ -283,14 +266,6 @@ impl Hub {
 
 /// A longer id of a client is not told back to it, in bytes.
 const LONGEST_TOLD_ID: usize = 128;
-
-fn without(selection: &Selection, ended: &[TopicState]) -> Selection {
-    let is_ended = |selector: &Selector| match selector {
-        Selector::Topic(name) => ended.iter().any(|topic| topic.name == *name),
-        Selector::Prefix(_) => false,
-    };
-    Selection::new(selection.selectors().iter().filter(|one| !is_ended(one)).cloned())
-}
 
 async fn deliver(tail: Option<Tail>, live: Arc<Live>) {
     let Some(mut tail) = tail else { return };

@@ -37,6 +37,7 @@ struct Channels {
     /// Where events go is decided up to here.
     routed: Position,
     followed: HashMap<Key, Followed>,
+    is_closed: bool,
     /// The beginnings among the keys.
     prefixes: Vec<(Arc<str>, Format)>,
 }
@@ -138,9 +139,17 @@ impl Live {
 
     /// Ends the streams of all who follow anything.
     pub(crate) fn close(&self) {
-        let channels: Vec<Channel> =
-            self.channels().followed.values().map(|followed| followed.channel.clone()).collect();
-        channels.iter().for_each(Channel::close);
+        let mut channels = self.channels();
+        channels.is_closed = true;
+        let followed: Vec<Channel> =
+            channels.followed.values().map(|followed| followed.channel.clone()).collect();
+        drop(channels);
+        followed.iter().for_each(Channel::close);
+    }
+
+    /// Whether all streams have been ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.channels().is_closed
     }
 
     /// How many follow this topic by its name.
@@ -250,6 +259,10 @@ impl Channels {
 }
 
 impl Following {
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
     /// Readers of what is newer than `position`; `None` when the channels have not all of that.
     pub(crate) fn cursors(&self, position: Position) -> Option<Vec<Cursor>> {
         self.channels.iter().map(|channel| channel.cursor_after(position)).collect()

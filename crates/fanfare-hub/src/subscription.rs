@@ -18,10 +18,10 @@ use fanfare_wire::encode_id;
 use futures_core::Stream;
 
 use crate::{
-    Selection,
+    Selection, Selector,
     event::{self, Format},
     hub::Clock,
-    live::Following,
+    live::{Following, Live},
     log::{Log, Page, Read, ReadError},
     metrics::{Metrics, Subscriber},
 };
@@ -43,10 +43,13 @@ pub(crate) struct Request {
     pub(crate) after: Position,
     /// What cannot be given, to be told first.
     pub(crate) gap: Option<Bytes>,
-    /// Up to where topics have events that have ended, and are in no channel.
-    pub(crate) ended: Position,
-    /// All topics have ended: so does the stream, behind what they have.
-    pub(crate) is_over: bool,
+}
+
+/// What is followed, and whether it has an end.
+pub(crate) struct Followed {
+    following: Following,
+    /// All topics have ended, the last of them here: so does the stream.
+    pub(crate) end: Option<Position>,
 }
 
 /// Who is told of what a subscriber is given.
@@ -60,7 +63,7 @@ pub struct Subscription {
     log: Arc<dyn Log>,
     /// Readers of the hub's own topics, which go before all others.
     own: Vec<Cursor>,
-    following: Following,
+    followed: Followed,
     request: Request,
     state: State,
     observer: Observer,
@@ -72,6 +75,8 @@ enum State {
     Opening,
     Replaying(Pin<Box<dyn Future<Output = Result<Checked, ReadError>> + Send>>),
     Live(Vec<Cursor>),
+    /// It is looked anew what is to be followed.
+    Following(Pin<Box<dyn Future<Output = Result<Followed, ReadError>> + Send>>),
     /// There is nothing, or nothing more, to be read but the hub's own topics.
     Own,
     Ended,
@@ -83,17 +88,40 @@ struct Checked {
     kept_after: Position,
 }
 
+impl Followed {
+    /// Follows whatever is selected. What has ended is followed too: it may be erased or forgotten,
+    /// and begin anew.
+    pub(crate) async fn now(
+        log: &dyn Log,
+        live: &Arc<Live>,
+        selection: &Selection,
+        format: Format,
+    ) -> Result<Self, ReadError> {
+        // Followed first: what ends or is appended from here on is noticed.
+        let following = live.follow(selection, format);
+        let mut end = Some(Position::START);
+        for selector in selection.selectors() {
+            let ended = match selector {
+                Selector::Topic(name) => log.topic(name).await?.and_then(|topic| topic.ended),
+                Selector::Prefix(_) => None,
+            };
+            end = end.zip(ended).map(|(one, other)| one.max(other));
+        }
+        Ok(Self { following, end })
+    }
+}
+
 impl Subscription {
     pub(crate) fn new(
         log: Arc<dyn Log>,
         own: Vec<Cursor>,
-        following: Following,
+        followed: Followed,
         request: Request,
         observer: Observer,
     ) -> Self {
         let state = if request.selection.is_empty() { State::Own } else { State::Opening };
         let counted = observer.metrics.subscriber();
-        Self { log, own, following, request, state, observer, _counted: counted }
+        Self { log, own, followed, request, state, observer, _counted: counted }
     }
 
     fn epoch(&self) -> Epoch {
@@ -102,16 +130,25 @@ impl Subscription {
 
     /// Goes on with the channels if they have everything from here on, and with the log otherwise.
     fn go_on(&self) -> State {
-        if self.request.after < self.request.ended {
-            return self.replay();
+        if let Some(end) = self.followed.end {
+            return if self.request.after < end { self.replay() } else { self.end() };
         }
-        if self.request.is_over {
-            return self.end();
-        }
-        match self.following.cursors(self.request.after) {
+        match self.followed.following.cursors(self.request.after) {
             Some(cursors) => State::Live(cursors),
             None => self.replay(),
         }
+    }
+
+    /// One of the topics has ended or was erased. The others go on, and it may begin anew.
+    fn follow_again(&self) -> State {
+        let live = self.followed.following.live();
+        if self.request.selection.selectors().len() == 1 || live.is_closed() {
+            return self.end();
+        }
+        let (log, live) = (self.log.clone(), live.clone());
+        let (selection, format) = (self.request.selection.clone(), self.request.format);
+        let following = async move { Followed::now(&*log, &live, &selection, format).await };
+        State::Following(Box::pin(following))
     }
 
     /// Behind the last event of the log's topics.
@@ -151,14 +188,20 @@ impl Subscription {
                 resumed_from: Some(self.epoch().id(kept_after)),
             };
             gap.to_event().encode(&mut bytes);
+            self.request.after = kept_after;
         }
         let epoch = self.epoch();
-        for record in &page.records {
+        // Of several topics, one may have kept what lies before the end of the gap. Whoever is cut off
+        // behind the gap does not come back to that, so nobody is given it.
+        let records = page.records.iter().filter(|record| record.position > self.request.after);
+        let mut count = 0;
+        for record in records {
+            count += 1;
             let event = event::of_record(record, self.request.format);
             event.with_id(epoch.id(record.position)).encode(&mut bytes);
         }
         self.request.after = page.through.max(self.request.after);
-        self.observer.metrics.delivered(page.records.len() as u64, bytes.len());
+        self.observer.metrics.delivered(count, bytes.len());
         bytes.freeze()
     }
 
@@ -166,7 +209,7 @@ impl Subscription {
     fn poll_live(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         let State::Live(cursors) = &mut self.state else { return Poll::Ready(Next::GoOn) };
         // Loaded first: see `Turn::poll`.
-        let newest = self.following.delivered();
+        let newest = self.followed.following.delivered();
         let Poll::Ready(turn) = poll_turn(cursors, newest, context) else {
             self.request.after = newest.max(self.request.after);
             return Poll::Pending;
@@ -182,10 +225,7 @@ impl Subscription {
                 self.handed_over(&run);
                 Poll::Ready(Next::Bytes(run.bytes))
             }
-            Ok(None) => {
-                cursors.remove(index);
-                Poll::Ready(if cursors.is_empty() { Next::End } else { Next::Again })
-            }
+            Ok(None) => Poll::Ready(Next::End),
             Err(Lagged { .. }) => {
                 self.observer.metrics.lags.inc();
                 Poll::Ready(Next::GoOn)
@@ -196,7 +236,7 @@ impl Subscription {
     fn handed_over(&self, run: &Run) {
         let Observer { metrics, clock } = &self.observer;
         metrics.delivered(run.frames, run.bytes.len());
-        if let Some(published) = self.following.published(run.last) {
+        if let Some(published) = self.followed.following.published(run.last) {
             let millis = clock().0.saturating_sub(published.0);
             metrics.delivery_seconds.observe(Duration::from_millis(millis));
         }
@@ -238,7 +278,6 @@ fn poll_turn(
 
 enum Next {
     Bytes(Bytes),
-    Again,
     GoOn,
     End,
 }
@@ -285,9 +324,18 @@ impl Stream for Subscription {
                 }
                 State::Live(_) => match ready!(this.poll_live(context)) {
                     Next::Bytes(bytes) => return Poll::Ready(Some(Ok(bytes))),
-                    Next::Again => {}
                     Next::GoOn => this.state = this.go_on(),
-                    Next::End => this.state = this.end(),
+                    Next::End => this.state = this.follow_again(),
+                },
+                State::Following(following) => match ready!(following.as_mut().poll(context)) {
+                    Ok(followed) => {
+                        this.followed = followed;
+                        this.state = this.go_on();
+                    }
+                    Err(error) => {
+                        this.state = State::Ended;
+                        return Poll::Ready(Some(Err(error)));
+                    }
                 },
                 State::Own if this.own.is_empty() => this.state = State::Ended,
                 State::Own => return Poll::Pending,

@@ -4,12 +4,25 @@ use std::{pin::Pin, pin::pin, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::future::{Either, select};
-use http::{Version, request::Parts};
+use http::{HeaderValue, Version, header, request::Parts};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Api, Problem, RequestBody};
+
+/// Refuses a body that is encoded in any way but `chunked`, once. Servers let pass what only ends in
+/// that; a proxy in front may take something else of it for the body than the server does.
+pub(super) fn check_encoding(request: &Parts) -> Result<(), Problem> {
+    let mut encodings = request.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |one: &HeaderValue| one.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if encodings.next().is_none_or(is_chunked) && encodings.next().is_none() {
+        return Ok(());
+    }
+    let close = (header::CONNECTION, HeaderValue::from_static("close"));
+    let detail = "the only Transfer-Encoding is chunked, and that once";
+    Err(Problem::bad_request(detail).with_headers([close]))
+}
 
 /// Reads a body while it comes fast enough, and the hub has the time for it.
 pub(super) struct Incoming {

@@ -122,6 +122,33 @@ async fn erasing_a_topic_forgets_its_events_and_its_end() {
 }
 
 #[tokio::test]
+async fn whoever_follows_several_topics_follows_one_that_begins_anew() {
+    let subject = Subject::new();
+    let mut erased = subject.follow("/sse?topic=a&topic=b").await;
+    subject.post("/sse/ended?end=true", "last").await;
+    let mut ended = subject.follow("/sse?topic=ended&topic=b*").await;
+    for topic in ["a", "ended"] {
+        subject.post(&format!("/sse/{topic}"), "old").await;
+        assert_eq!(subject.ask(Request::delete(format!("/sse/{topic}")), "").await.status(), 204);
+        subject.publish(topic, topic).await;
+    }
+    subject.publish("b", "b").await;
+    assert_eq!(erased.several(3).await, ["old", "a", "b"]);
+    assert_eq!(ended.several(2).await, ["ended", "b"]);
+}
+
+#[tokio::test]
+async fn the_last_end_of_several_topics_ends_the_stream() {
+    let subject = Subject::new();
+    let mut follower = subject.follow("/sse?topic=a&topic=b").await;
+    subject.post("/sse/a?end=true", "a").await;
+    assert_eq!(follower.data().await, "a");
+    subject.post("/sse/b?end=true", "b").await;
+    assert_eq!(follower.data().await, "b");
+    assert_eq!(follower.next().await, None);
+}
+
+#[tokio::test]
 async fn a_repeated_key_publishes_once() {
     let subject = Subject::new();
     let mut follower = subject.follow("/sse/*").await;

@@ -98,6 +98,18 @@ async fn what_is_missing_is_told() {
 }
 
 #[tokio::test]
+async fn what_is_missing_of_a_topic_that_has_ended_is_told_before_its_end() {
+    let subject = Subject::with(keeping(0), SMALL);
+    subject.post("/sse/a?end=true", "last").await;
+    let mut foreign = subject.follow_after("/sse/a", "00000000-7").await;
+    let gap = foreign.next().await.unwrap();
+    assert_eq!(gap.parse_json::<serde_json::Value>().unwrap()["reason"], "unknown");
+    assert_eq!(foreign.next().await, None);
+    let again = http::Request::get("/sse/a").header("last-event-id", gap.id().unwrap().as_str());
+    assert_eq!(subject.ask(again, "").await.status(), 204);
+}
+
+#[tokio::test]
 async fn a_reader_that_is_slower_than_the_retention_is_told() {
     let subject = Subject::with(keeping(3), SMALL);
     let mut follower = subject.follow("/sse/a").await;
@@ -107,6 +119,20 @@ async fn a_reader_that_is_slower_than_the_retention_is_told() {
     assert_eq!(gap.name(), "gap");
     assert_eq!(gap.parse_json::<serde_json::Value>().unwrap()["reason"], "lagged");
     assert_eq!(follower.several(3).await, ["8", "9", "10"]);
+}
+
+#[tokio::test]
+async fn nothing_from_before_a_gap_comes_behind_it() {
+    let subject = Subject::with(keeping(3), SMALL);
+    let mut follower = subject.follow("/sse?topic=quiet&topic=busy").await;
+    follower.place().await;
+    publish(&subject, "busy", 1..=1).await;
+    publish(&subject, "quiet", 2..=2).await;
+    let ids = publish(&subject, "busy", 3..=10).await;
+    let gap = follower.next().await.unwrap();
+    let told: serde_json::Value = gap.parse_json().unwrap();
+    assert_eq!((&told["reason"], &told["resumed_from"]), (&"lagged".into(), &(*ids[4]).into()));
+    assert_eq!(follower.several(3).await, ["8", "9", "10"], "the gap ends behind all of it");
 }
 
 #[tokio::test]

@@ -1,0 +1,257 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use fanfare_fanout::{Epoch, Position};
+use fanfare_hub::{
+    From, Selection, Selector, TopicName,
+    log::{Batch, IdempotencyKey, Limits, Record, Retention, Timestamp},
+};
+
+/// The obvious hub.
+#[derive(Debug)]
+pub(crate) struct Model {
+    epoch: Epoch,
+    retention: Retention,
+    trims_at_once: bool,
+    /// Every event that there ever was: that of position 1 first.
+    history: Vec<Record>,
+    /// The positions that are kept.
+    kept: BTreeSet<u64>,
+    topics: BTreeMap<TopicName, Known>,
+    /// The newest event that was dropped of topics that are forgotten.
+    forgotten: u64,
+    time: Timestamp,
+    /// Those that were used, with time and answer.
+    keys: Vec<(IdempotencyKey, Timestamp, u64)>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Known {
+    newest: u64,
+    dropped: u64,
+    ended: Option<u64>,
+}
+
+/// The answer to a publish.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Appended(u64),
+    Repeated(u64),
+    Ended(TopicName),
+}
+
+/// Why there is a gap where a subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Expired,
+    Unknown,
+}
+
+/// What a subscription begins with.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Nothing is left to give.
+    Over,
+    /// Behind this position, with a gap that is told first.
+    Behind(u64, Option<Missing>),
+}
+
+impl Model {
+    pub(crate) fn new(epoch: Epoch, retention: Retention, trims_at_once: bool) -> Self {
+        Self {
+            epoch,
+            retention,
+            trims_at_once,
+            history: vec![],
+            kept: BTreeSet::new(),
+            topics: BTreeMap::new(),
+            forgotten: 0,
+            time: Timestamp(0),
+            keys: vec![],
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(crate) fn newest(&self) -> u64 {
+        self.history.len() as u64
+    }
+
+    pub(crate) fn append(&mut self, batch: &Batch, now: Timestamp) -> Answer {
+        self.time = self.time.max(now);
+        if let Some(last) = batch.idempotency_key.as_ref().and_then(|key| self.given(key)) {
+            return Answer::Repeated(last);
+        }
+        let mut names = batch.events.iter().map(|event| &event.topic).chain(&batch.ends);
+        if let Some(ended) = names.find(|name| self.has_ended(name)) {
+            return Answer::Ended(ended.clone());
+        }
+        for event in &batch.events {
+            let position = self.newest() + 1;
+            self.topic(&event.topic).newest = position;
+            self.kept.insert(position);
+            let (position, time) = (Position(position), self.time);
+            self.history.push(Record { position, time, event: event.clone() });
+            if self.trims_at_once {
+                self.trim_topic(&event.topic, self.time);
+            }
+        }
+        for name in &batch.ends {
+            self.topic(name).ended = Some(self.history.len() as u64);
+        }
+        if self.trims_at_once {
+            self.drop_beyond(self.retention.total, self.time, |_| true);
+        }
+        if let Some(key) = &batch.idempotency_key {
+            self.keys.push((key.clone(), self.time, self.newest()));
+        }
+        Answer::Appended(self.newest())
+    }
+
+    /// The answer of then, if the key is known.
+    fn given(&self, key: &IdempotencyKey) -> Option<u64> {
+        let mut known = self.keys.iter().rev().take(self.retention.max_idempotency_keys);
+        let (_, time, last) = known.find(|(other, ..)| other == key)?;
+        (!time.is_older(self.retention.idempotency_window, self.time)).then_some(*last)
+    }
+
+    /// A topic that is new may be one that is forgotten.
+    fn topic(&mut self, name: &TopicName) -> &mut Known {
+        let dropped = self.forgotten;
+        self.topics.entry(name.clone()).or_insert(Known { dropped, ..Known::default() })
+    }
+
+    pub(crate) fn has_ended(&self, name: &TopicName) -> bool {
+        self.topics.get(name).is_some_and(|topic| topic.ended.is_some())
+    }
+
+    pub(crate) fn erase(&mut self, name: &TopicName) -> bool {
+        let Some(topic) = self.topics.get_mut(name) else { return false };
+        topic.ended = None;
+        topic.dropped = topic.newest.max(topic.dropped);
+        let history = &self.history;
+        self.kept.retain(|&position| record(history, position).event.topic != *name);
+        true
+    }
+
+    pub(crate) fn trim(&mut self, now: Timestamp) {
+        let names: Vec<_> = self.topics.keys().cloned().collect();
+        for name in &names {
+            self.trim_topic(name, now);
+        }
+        self.drop_beyond(self.retention.total, now, |_| true);
+        let window = self.retention.idempotency_window;
+        self.keys.retain(|(_, time, _)| !time.is_older(window, now));
+        for name in names {
+            if !self.kept.iter().any(|&one| record(&self.history, one).event.topic == name) {
+                let dropped = self.topics.remove(&name).map_or(0, |topic| topic.dropped);
+                self.forgotten = self.forgotten.max(dropped);
+            }
+        }
+    }
+
+    fn trim_topic(&mut self, name: &TopicName, now: Timestamp) {
+        let limits = self.retention.limits_of(name);
+        self.drop_beyond(limits, now, |record| record.event.topic == *name);
+    }
+
+    /// Drops the oldest of the events that `of` tells, one after the other, until the rest may stay.
+    fn drop_beyond(&mut self, limits: Limits, now: Timestamp, of: impl Fn(&Record) -> bool) {
+        let mut kept: Vec<u64> = self.kept.iter().copied().collect();
+        kept.retain(|&position| of(record(&self.history, position)));
+        let size = |position: &u64| record(&self.history, *position).event.data.len() as u64;
+        let mut bytes: u64 = kept.iter().map(size).sum();
+        for (index, position) in kept.iter().enumerate() {
+            let oldest = record(&self.history, *position);
+            let is_beyond =
+                limits.max_events.is_some_and(|most| (kept.len() - index) as u64 > most)
+                    || limits.max_bytes.is_some_and(|most| bytes > most)
+                    || limits.max_age.is_some_and(|age| oldest.time.is_older(age, now));
+            if !is_beyond {
+                return;
+            }
+            bytes -= size(position);
+            self.kept.remove(position);
+            if let Some(topic) = self.topics.get_mut(&oldest.event.topic) {
+                topic.dropped = topic.dropped.max(*position);
+            }
+        }
+    }
+
+    /// Behind which position nothing of the selection has been dropped.
+    pub(crate) fn kept_after(&self, selection: &Selection) -> u64 {
+        let selected = self.topics.iter().filter(|(name, _)| selection.matches(name));
+        let dropped = selected.map(|(_, topic)| topic.dropped).max().unwrap_or(0);
+        let knows_all = names(selection)
+            .is_some_and(|names| names.into_iter().all(|name| self.topics.contains_key(name)));
+        if knows_all { dropped } else { dropped.max(self.forgotten) }
+    }
+
+    /// Whether a gap up to `until` tells of anything.
+    pub(crate) fn is_missing(&self, selection: &Selection, after: u64, until: u64) -> bool {
+        let mut between = (after + 1)..=until;
+        until <= self.forgotten || between.any(|position| self.is_dropped(selection, position))
+    }
+
+    fn is_dropped(&self, selection: &Selection, position: u64) -> bool {
+        let is_selected = selection.matches(&record(&self.history, position).event.topic);
+        is_selected && !self.kept.contains(&position)
+    }
+
+    /// The first event of the selection behind a position, whether it is kept or not.
+    pub(crate) fn first(&self, selection: &Selection, after: u64) -> Option<&Record> {
+        let behind = self.history.get(usize::try_from(after).unwrap()..).unwrap_or_default();
+        behind.iter().find(|record| selection.matches(&record.event.topic))
+    }
+
+    /// What a subscription must begin with.
+    pub(crate) fn start(&self, selection: &Selection, from: &From) -> Start {
+        let kept_after = self.kept_after(selection);
+        let (place, missing) = match from {
+            From::Latest => (self.newest(), None),
+            From::Earliest => (kept_after, None),
+            From::Last(count) => (self.before_last(selection, *count).max(kept_after), None),
+            From::After(id) => match self.epoch.position(id) {
+                Some(Position(asked)) if asked > self.newest() => {
+                    (kept_after, Some(Missing::Unknown))
+                }
+                Some(Position(asked)) if asked < kept_after => (kept_after, Some(Missing::Expired)),
+                Some(Position(asked)) => (asked, None),
+                None => (kept_after, Some(Missing::Unknown)),
+            },
+        };
+        match self.ended(selection) {
+            Some(end) if place >= end && missing.is_none() => Start::Over,
+            _ => Start::Behind(place, missing),
+        }
+    }
+
+    /// Where all that is selected has ended.
+    pub(crate) fn ended(&self, selection: &Selection) -> Option<u64> {
+        let ends = names(selection)?.into_iter().map(|name| self.topics.get(name)?.ended);
+        ends.collect::<Option<Vec<u64>>>()?.into_iter().max()
+    }
+
+    fn before_last(&self, selection: &Selection, count: u64) -> u64 {
+        let newest =
+            self.kept.iter().rev().filter(|&&position| {
+                selection.matches(&record(&self.history, position).event.topic)
+            });
+        let newest = newest.take(usize::try_from(count).unwrap());
+        newest.last().map_or(self.newest(), |oldest| oldest - 1)
+    }
+}
+
+fn record(history: &[Record], position: u64) -> &Record {
+    &history[usize::try_from(position - 1).unwrap()]
+}
+
+/// The topics, if all are selected by name.
+pub(crate) fn names(selection: &Selection) -> Option<Vec<&TopicName>> {
+    let names = selection.selectors().iter().map(|selector| match selector {
+        Selector::Topic(name) => Some(name),
+        Selector::Prefix(_) => None,
+    });
+    names.collect()
+}

@@ -1,0 +1,294 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
+    pin::Pin,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fanfare_fanout::Position;
+use fanfare_hub::{
+    Format, From, Selection, Subscription, TopicName,
+    log::{ReadError, Record},
+};
+use fanfare_wire::{Decoder, Event, Item};
+use futures_core::Stream;
+use tokio::time::timeout;
+
+use crate::model::{Missing, Model, names};
+
+/// Longer than anything takes on a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What a client follows, whether it is connected or not.
+pub(crate) struct Subscriber {
+    pub(crate) number: usize,
+    pub(crate) selection: Selection,
+    pub(crate) format: Format,
+    /// Where it begins when it was never given an id.
+    pub(crate) from: From,
+    pub(crate) last_id: String,
+    pub(crate) connection: Option<Connection>,
+}
+
+/// A stream, and what is known of it.
+pub(crate) struct Connection {
+    stream: Pin<Box<Subscription>>,
+    chunk: Bytes,
+    decoder: Decoder,
+    /// Everything that is selected up to here was given, or it was told that it is missing.
+    place: u64,
+    /// A gap that must come first.
+    missing: Option<(Missing, String)>,
+    /// Up to where anything was dropped at some time since it was last looked at.
+    kept_after: BTreeSet<u64>,
+    /// The topics that have ended or were erased, with the newest position then.
+    closed: BTreeMap<TopicName, u64>,
+}
+
+/// What comes out of a stream.
+#[derive(Debug)]
+pub(crate) enum Given {
+    Event(Event),
+    End,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        stream: Subscription,
+        place: u64,
+        missing: Option<(Missing, String)>,
+    ) -> Self {
+        Self {
+            stream: Box::pin(stream),
+            chunk: Bytes::new(),
+            decoder: Decoder::new(),
+            place,
+            missing,
+            kept_after: BTreeSet::new(),
+            closed: BTreeMap::new(),
+        }
+    }
+
+    /// What comes next, while there is anything at this moment.
+    pub(crate) async fn at_once(&mut self) -> Option<Given> {
+        loop {
+            if let Some(given) = self.decode() {
+                return Some(given);
+            }
+            let next = poll_fn(|context| match self.stream.as_mut().poll_next(context) {
+                Poll::Ready(next) => Poll::Ready(Some(next)),
+                Poll::Pending => Poll::Ready(None),
+            });
+            if let Some(given) = next.await.and_then(|next| self.take(next)) {
+                return Some(given);
+            }
+            if self.chunk.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    /// What comes next; `None` if nothing does for so long.
+    async fn within(&mut self, time: Duration) -> Option<Given> {
+        loop {
+            if let Some(given) = self.decode() {
+                return Some(given);
+            }
+            let next = poll_fn(|context| self.stream.as_mut().poll_next(context));
+            let next = timeout(time, next).await.ok()?;
+            if let Some(given) = self.take(next) {
+                return Some(given);
+            }
+        }
+    }
+
+    fn decode(&mut self) -> Option<Given> {
+        loop {
+            match self.decoder.decode(&mut self.chunk).unwrap()? {
+                Item::Event(event) => return Some(Given::Event(event)),
+                // The event carries it too.
+                Item::Retry(_) => {}
+                comment @ Item::Comment(_) => panic!("{comment:?} in a hub's stream"),
+            }
+        }
+    }
+
+    fn take(&mut self, next: Option<Result<Bytes, ReadError>>) -> Option<Given> {
+        match next {
+            None => Some(Given::End),
+            Some(bytes) => {
+                self.chunk = bytes.unwrap();
+                assert!(!self.chunk.is_empty(), "a chunk of nothing");
+                None
+            }
+        }
+    }
+}
+
+impl Subscriber {
+    /// Where it goes on when it connects again, as an `EventSource` would.
+    pub(crate) fn resumes(&self) -> From {
+        if self.last_id.is_empty() { self.from.clone() } else { From::After(self.last_id.clone()) }
+    }
+
+    pub(crate) fn cut(&mut self) {
+        self.note_id();
+        self.connection = None;
+    }
+
+    fn note_id(&mut self) {
+        if let Some(connection) = &self.connection
+            && !connection.decoder.last_event_id().is_empty()
+        {
+            self.last_id = connection.decoder.last_event_id().to_owned();
+        }
+    }
+
+    /// Takes note of what is dropped now: it may be told of later.
+    pub(crate) fn note_dropped(&mut self, model: &Model) {
+        if let Some(connection) = &mut self.connection {
+            connection.kept_after.insert(model.kept_after(&self.selection));
+        }
+    }
+
+    pub(crate) fn note_closed(&mut self, name: &TopicName, model: &Model) {
+        if let Some(connection) = &mut self.connection
+            && self.selection.matches(name)
+        {
+            connection.closed.entry(name.clone()).or_insert(model.newest());
+        }
+    }
+
+    /// What comes next; `None` if nothing is due and nothing comes.
+    pub(crate) async fn next(&mut self, model: &Model) -> Option<Given> {
+        let due = self.due(model);
+        let connection = self.connection.as_mut()?;
+        let Some(due) = due else {
+            let given = connection.at_once().await;
+            if given.is_none() {
+                self.judge_id(model);
+            }
+            return given;
+        };
+        let given = connection.within(PATIENCE).await;
+        assert!(given.is_some(), "subscriber {} waits for {due}", self.number);
+        given
+    }
+
+    /// What must come, in words.
+    fn due(&self, model: &Model) -> Option<String> {
+        let connection = self.connection.as_ref()?;
+        if let Some((missing, _)) = &connection.missing {
+            return Some(format!("a gap, {missing:?}"));
+        }
+        if let Some(record) = model.first(&self.selection, connection.place) {
+            return Some(format!("{record:?}, or what is missing instead"));
+        }
+        let is_alone = names(&self.selection).is_some_and(|names| names.len() == 1);
+        let has_ended = model.ended(&self.selection).is_some();
+        let is_over = has_ended || (is_alone && !connection.closed.is_empty());
+        is_over.then(|| "its end".to_owned())
+    }
+
+    /// Compares what was given with what the model says.
+    pub(crate) fn judge(&mut self, model: &Model, given: Given) {
+        match given {
+            Given::Event(event) if event.name() == "gap" => self.judge_gap(model, &event),
+            Given::Event(event) => self.judge_event(model, &event),
+            Given::End => self.judge_end(model),
+        }
+    }
+
+    /// Whoever is cut off now must be able to go on from here.
+    fn judge_id(&self, model: &Model) {
+        let Some(connection) = &self.connection else { return };
+        let expected = model.epoch().id(Position(connection.place));
+        assert_eq!(connection.decoder.last_event_id(), expected.as_str());
+    }
+
+    fn judge_event(&mut self, model: &Model, event: &Event) {
+        let number = self.number;
+        let Some(connection) = &mut self.connection else { return };
+        assert_eq!(connection.missing, None, "subscriber {number} was given {event:?} first");
+        let place = connection.place;
+        let Some(record) = model.first(&self.selection, place) else {
+            panic!("subscriber {number} at {place} was given {event:?}, but there is nothing");
+        };
+        let id = event.id().map(|id| id.as_str().to_owned());
+        let expected = model.epoch().id(record.position);
+        assert_eq!(
+            id.as_deref(),
+            Some(expected.as_str()),
+            "subscriber {number} at {place} of {:?} was given {event:?} instead of {record:?}",
+            self.selection
+        );
+        assert_eq!(event.retry(), record.event.retry);
+        match self.format {
+            Format::Plain => is_plain(event, record),
+            Format::Envelope => is_envelope(event, record),
+        }
+        connection.place = record.position.0;
+    }
+
+    fn judge_gap(&mut self, model: &Model, gap: &Event) {
+        let number = self.number;
+        let Some(connection) = &mut self.connection else { return };
+        let told: serde_json::Value = gap.parse_json().unwrap();
+        let from = told["resumed_from"].as_str().and_then(|id| model.epoch().position(id));
+        let Some(Position(from)) = from else { panic!("{gap:?} goes on nowhere") };
+        if let Some((missing, requested)) = connection.missing.take() {
+            let reason = match missing {
+                Missing::Expired => "expired",
+                Missing::Unknown => "unknown",
+            };
+            assert_eq!((told["reason"].as_str(), from), (Some(reason), connection.place));
+            let requested = Some(requested).filter(|id| id.len() <= 128);
+            assert_eq!(told.get("requested").and_then(|id| id.as_str()), requested.as_deref());
+            return;
+        }
+        let place = connection.place;
+        assert_eq!(told["reason"], "lagged");
+        assert!(from > place, "subscriber {number} at {place} was told {gap:?}");
+        assert!(connection.kept_after.contains(&from), "{number} at {place} was told {gap:?}");
+        assert!(
+            model.is_missing(&self.selection, place, from),
+            "subscriber {number} at {place} misses nothing, but was told {gap:?}"
+        );
+        connection.place = from;
+    }
+
+    fn judge_end(&mut self, model: &Model) {
+        let number = self.number;
+        self.note_id();
+        let Some(Connection { place, closed, missing, .. }) = self.connection.take() else {
+            return;
+        };
+        assert_eq!(missing, None);
+        let names = names(&self.selection).expect("patterns have no end");
+        let ends: Option<Vec<&u64>> = names.iter().map(|name| closed.get(*name)).collect();
+        let end = ends.and_then(|ends| ends.into_iter().max().copied());
+        let Some(end) = end else { panic!("subscriber {number} has come to no end yet") };
+        let next = model.first(&self.selection, place);
+        let is_given = next.is_none_or(|next| next.position.0 > end);
+        assert!(is_given, "subscriber {number} at {place} has come to its end, before {next:?}");
+    }
+}
+
+fn is_plain(event: &Event, record: &Record) {
+    let name = record.event.name.as_ref().map_or(Event::DEFAULT_NAME, |name| name.as_str());
+    assert_eq!((event.name(), event.data()), (name, &*record.event.data));
+}
+
+fn is_envelope(event: &Event, record: &Record) {
+    let name = record.event.name.as_ref().map_or(Event::DEFAULT_NAME, |name| name.as_str());
+    let envelope: serde_json::Value = event.parse_json().unwrap();
+    let expected = serde_json::json!({
+        "topic": record.event.topic.as_str(),
+        "event": name,
+        "data": &*record.event.data,
+        "time": record.time.0,
+    });
+    assert_eq!((event.name(), envelope), (Event::DEFAULT_NAME, expected));
+}
