@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
 
-use super::{Client, Left, Why, wheel::Entry, written::Written};
+use super::{Client, Left, Why, written::Written};
 use crate::{Position, cursor::Place};
 
 /// What a peer may send although it has nothing to say, at a time.
@@ -21,8 +21,6 @@ pub(super) struct Seat {
     /// The channel's key, and the index among its readers.
     pub(super) channel: u32,
     pub(super) index: u32,
-    /// Tells it from others that had its key before.
-    pub(super) birth: u32,
     pub(super) place: Place,
     /// The newest frame that it was given.
     pub(super) after: Position,
@@ -32,6 +30,8 @@ pub(super) struct Seat {
     pub(super) written: u64,
     /// The tick in which it is to be given back.
     pub(super) until: u64,
+    /// The tick in which it is looked at.
+    pub(super) look: u64,
     pub(super) client: Box<dyn Client>,
 }
 
@@ -125,11 +125,7 @@ fn attempt(written: &Written, done: usize, socket: &mut TcpStream) -> io::Result
 }
 
 /// Enters a client, and has its socket watched.
-pub(super) fn enter(
-    clients: &mut Slab<Seat>,
-    mut seat: Seat,
-    registry: &Registry,
-) -> Option<Entry> {
+pub(super) fn enter(clients: &mut Slab<Seat>, mut seat: Seat, registry: &Registry) -> Option<u32> {
     let place = clients.vacant_entry();
     let token = Token(place.key());
     let interests = Interest::READABLE | Interest::WRITABLE;
@@ -139,7 +135,6 @@ pub(super) fn enter(
         seat.leave(Why::Gone, registry);
         return None;
     };
-    let entry = Entry { key, birth: seat.birth };
     place.insert(seat);
-    Some(entry)
+    Some(key)
 }

@@ -40,7 +40,6 @@ pub(super) struct Thread {
     observer: Arc<dyn Observer>,
 
     clients: Slab<Seat>,
-    births: u32,
     channels: Slab<Readers>,
     keys: HashMap<usize, u32>,
     /// The channels that have news.
@@ -88,7 +87,6 @@ impl Thread {
             write_timeout: settings.write_timeout,
             observer: settings.observer.clone(),
             clients: Slab::new(),
-            births: 0,
             channels: Slab::new(),
             keys: HashMap::new(),
             queue: VecDeque::new(),
@@ -164,24 +162,24 @@ impl Thread {
             self.forget_if_unread(key);
             return refuse(client, after, socket, Why::Lagged);
         };
-        self.births = self.births.wrapping_add(1);
         let seat = Seat {
             socket: TcpStream::from_std(socket),
             channel: key,
             index: 0,
-            birth: self.births,
             place,
             after,
             blocked: None,
             written: self.tick,
+            look: u64::MAX,
             until: until.map_or(u64::MAX, |until| self.wheel.tick(until).saturating_add(1)),
             client,
         };
-        let entry = enter(&mut self.clients, seat, self.poll.registry());
-        let Some(entry) = entry else { return self.forget_if_unread(key) };
-        self.sit_down(entry, key);
+        let Some(client) = enter(&mut self.clients, seat, self.poll.registry()) else {
+            return self.forget_if_unread(key);
+        };
+        self.sit_down(client, key);
         self.runs.clear();
-        if self.visit(entry.key) == Visit::Given {
+        if self.visit(client) == Visit::Given {
             self.has_news(key as usize);
         }
     }
@@ -200,17 +198,25 @@ impl Thread {
     }
 
     /// A client takes its place among the readers of its channel, and in the wheel.
-    fn sit_down(&mut self, entry: Entry, channel: u32) {
+    fn sit_down(&mut self, key: u32, channel: u32) {
         let (Some(readers), Some(seat)) =
-            (self.channels.get_mut(channel as usize), self.clients.get_mut(entry.key as usize))
+            (self.channels.get_mut(channel as usize), self.clients.get_mut(key as usize))
         else {
             return;
         };
         // There are fewer than there are keys.
         seat.index = u32::try_from(readers.keys.len()).unwrap_or(u32::MAX);
-        readers.keys.push(entry.key);
-        let due = self.due(entry.key);
-        self.wheel.insert(entry, due);
+        readers.keys.push(key);
+        self.schedule(key);
+    }
+
+    /// Has a client looked at when something is due, unless that is so already.
+    fn schedule(&mut self, key: u32) {
+        let due = self.due(key);
+        let Some(seat) = self.clients.get_mut(key as usize) else { return };
+        if due < seat.look || seat.look == u64::MAX {
+            seat.look = self.wheel.insert(key, due);
+        }
     }
 
     /// The tick in which to look at a client.
@@ -263,17 +269,17 @@ impl Thread {
     /// Looks at a client because of the time.
     fn look_at(&mut self, entry: Entry) {
         let Some(seat) = self.clients.get_mut(entry.key as usize) else { return };
-        if seat.birth != entry.birth {
+        if seat.look != entry.tick {
             return;
         }
+        seat.look = u64::MAX;
         if seat.until <= self.tick {
             return self.leave(entry.key, Why::Due);
         }
         if self.due(entry.key) <= self.tick && !self.break_silence(entry.key) {
             return;
         }
-        let due = self.due(entry.key);
-        self.wheel.insert(entry, due);
+        self.schedule(entry.key);
     }
 
     /// Says something to a client that has heard nothing for long; tells whether it is still there.
@@ -332,7 +338,10 @@ impl Thread {
         self.tally.add(piece.last, piece.frames, piece.bytes);
         match seat.write(&piece.written, self.tick) {
             Took::Everything => Visit::Given,
-            Took::NotAll => Visit::Done,
+            Took::NotAll => {
+                self.schedule(key);
+                Visit::Done
+            }
             Took::Gone => self.send_off(key, Why::Gone),
         }
     }

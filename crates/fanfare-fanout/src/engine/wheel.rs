@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 /// Slots of the wheel, of one tick each. What is due later is looked at too early, and put in again.
 const SLOTS: u64 = 64;
 
-/// Clients by when they are to be looked at. Each is in it once.
+/// Clients by when they are to be looked at. Who is to be looked at sooner than before is put in
+/// again; the entry that was there is told apart by its tick, and left out when its time comes.
 #[derive(Debug)]
 pub(super) struct Wheel {
     begun: Instant,
@@ -16,11 +17,12 @@ pub(super) struct Wheel {
     len: usize,
 }
 
-/// A client in the wheel: its place in the slab, and which one it was there.
+/// A client in the wheel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) key: u32,
-    pub(super) birth: u32,
+    /// When it is looked at.
+    pub(super) tick: u64,
 }
 
 impl Wheel {
@@ -42,11 +44,12 @@ impl Wheel {
         tick.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
     }
 
-    /// Has a client looked at in this tick, or before if that is far.
-    pub(super) fn insert(&mut self, entry: Entry, due: u64) {
-        let due = due.clamp(self.next, self.next + SLOTS - 1);
-        self.slots[slot(due)].push(entry);
+    /// Has a client looked at in this tick, or before if that is far; tells when.
+    pub(super) fn insert(&mut self, key: u32, due: u64) -> u64 {
+        let tick = due.clamp(self.next, self.next + SLOTS - 1);
+        self.slots[slot(tick)].push(Entry { key, tick });
         self.len += 1;
+        tick
     }
 
     /// Moves whoever is to be looked at by now into `due`.
@@ -85,10 +88,6 @@ mod tests {
 
     const TICK: Duration = Duration::from_millis(10);
 
-    fn entry(key: u32) -> Entry {
-        Entry { key, birth: 0 }
-    }
-
     fn taken(wheel: &mut Wheel, now: Instant) -> Vec<u32> {
         let mut due = vec![];
         wheel.take(now, &mut due);
@@ -99,9 +98,9 @@ mod tests {
     fn each_is_looked_at_in_its_tick_or_early_when_that_is_far() {
         let begun = Instant::now();
         let mut wheel = Wheel::new(begun, TICK);
-        wheel.insert(entry(1), 1);
-        wheel.insert(entry(2), 3);
-        wheel.insert(entry(3), 1000);
+        wheel.insert(1, 1);
+        wheel.insert(2, 3);
+        wheel.insert(3, 1000);
         assert_eq!(wheel.idle(begun), Some(TICK));
         assert_eq!(taken(&mut wheel, begun), [0; 0]);
         assert_eq!(taken(&mut wheel, begun + TICK), [1]);
@@ -116,7 +115,7 @@ mod tests {
         let begun = Instant::now();
         let mut wheel = Wheel::new(begun, TICK);
         assert_eq!(taken(&mut wheel, begun + TICK * 1000), [0; 0]);
-        wheel.insert(entry(1), 7);
+        wheel.insert(1, 7);
         assert_eq!(wheel.idle(begun + TICK * 1000), Some(TICK));
         assert_eq!(taken(&mut wheel, begun + TICK * 5000), [1]);
     }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use fanfare_wire::{Event, EventName};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{Hub, log::Timestamp};
 
@@ -27,6 +27,11 @@ pub(super) struct Expiry {
 impl Expiry {
     pub(super) fn new(at: Timestamp, now: Timestamp) -> Self {
         Self { at, timer: Box::pin(sleep(until(at, now))) }
+    }
+
+    /// When to look whether it has.
+    pub(super) fn due(&self) -> Instant {
+        self.timer.deadline()
     }
 
     /// Ready when the hub's clock says that it is time.
