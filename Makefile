@@ -16,6 +16,7 @@ bench: ## prints Markdown tables with ratios to other systems
 soak: ## ten minutes of random cuts, and whether the client is given every event exactly once; what docs/guarantees.md says
 	cargo run --release -p fanfare-client --all-features --example soak_client
 	FANFARE_SOAK=1 cargo test --release -p fanfare-cli --test proofs -- --nocapture
+	FANFARE_SOAK=1 cargo test --release -p fanfare-hub --test simulation --test hostile -- --nocapture
 
 doc:
 	cargo doc --workspace --no-deps --all-features --open

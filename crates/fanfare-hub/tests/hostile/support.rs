@@ -31,6 +31,8 @@ use crate::answer::{Answer, find, is_head, parse, show};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the hub waits for the rest of a head or a body.
 const SHORT: Duration = Duration::from_millis(200);
+/// How long a connection may be without a request.
+const IDLE: Duration = Duration::from_secs(1);
 /// The time of the hub, which stands still.
 pub(crate) const NOW: Timestamp = Timestamp(1_000_000_000);
 
@@ -83,7 +85,7 @@ impl Running {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let settings =
-            Settings { header_timeout: SHORT, idle_timeout: PATIENCE, ..Settings::default() };
+            Settings { header_timeout: SHORT, idle_timeout: IDLE, ..Settings::default() };
         let server = Server::new(api, settings).listen(listener);
         let (signal, signalled) = oneshot::channel();
         let server = tokio::spawn(server.run(async { drop(signalled.await) }));
