@@ -35,6 +35,7 @@ async fn what_happens_is_counted() {
     for _ in 0..2 {
         gapped.event().await;
     }
+    hub.until("delivered_events_total", 7.0).await;
     let (status, text) = hub.ask("/metrics").await;
     assert_eq!(status, 200);
     assert!(text.ends_with("# EOF\n"), "{text}");
