@@ -20,6 +20,9 @@ mod token;
 // What asks other servers.
 mod http_client;
 
+// What many connections need.
+mod descriptors;
+
 // What goes to stdout.
 mod escaped;
 mod line;
