@@ -7,6 +7,7 @@
 mod cli;
 
 // The verbs.
+mod bench;
 mod completions;
 mod config;
 mod decode;
@@ -19,6 +20,9 @@ mod token;
 
 // What asks other servers.
 mod http_client;
+
+// What many connections need.
+mod descriptors;
 
 // What goes to stdout.
 mod escaped;
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Serve(options) => serve::run(&options, now),
         Verb::Pub(options) => publish::run(&options),
         Verb::Sub(options) => sub::run(&options, now),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Token(options) => token::run(&options, now),
         Verb::Config(options) => config::run(&options),
         Verb::Log(options) => log::run(&options),
