@@ -75,7 +75,7 @@ impl Streaming {
             subscription: Some(subscription),
             shutdown: Shutdown::Awaited(None),
             end: None,
-            expiry: expires.map(|at| Expiry::new(at, api.hub.now())),
+            expiry: expires.map(Expiry::new),
             cut_off,
             _place: place,
         }
@@ -109,7 +109,9 @@ impl Streaming {
         let (channel, after) = self.subscription.as_mut()?.part()?;
         // It takes memory, and nobody waits for it now.
         self.shutdown = Shutdown::Awaited(None);
-        Some(Parted { channel, after, until: self.expiry.as_ref().map(Expiry::due) })
+        let now = self.api.hub.now();
+        let until = self.expiry.as_mut().map(|expiry| expiry.part(now));
+        Some(Parted { channel, after, until })
     }
 
     /// Everything up to here was given by somebody else.

@@ -200,6 +200,8 @@ impl Connection {
         let Parted { channel, after, until } = parted;
         let until = until.map(Into::into);
         let shared = self.direct.0.clone();
+        // It would keep the memory of this task.
+        drop(self.entered.waking().take());
         let client = Box::new(self);
         shared.engine.adopt(Adoption { socket, channel, after, until, client });
         if shared.api.has_begun_shutdown() {
