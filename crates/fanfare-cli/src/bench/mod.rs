@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     descriptors::raise_limit();
     let (text, wrong) = if options.measure_itself {
         let (limit, wrong) = flood::measure(options)?;
-        (if options.json { limit.to_json() } else { limit.in_words() }, Some(wrong))
+        (if options.json { limit.to_json() } else { limit.in_words() }, wrong)
     } else {
         let report = run::run(options)?;
         (if options.json { report.to_json() } else { report.to_string() }, report.wrong)

@@ -63,6 +63,12 @@ pub(super) struct Done {
 }
 
 impl Publishing {
+    /// When the event of this number is due that is sent at a steady rate, where it is.
+    pub(super) fn due(&self, start: u64, number: u64) -> Option<u64> {
+        let time = Duration::try_from_secs_f64(as_f64(number) / self.rate?);
+        Some(start.saturating_add(nanoseconds(time.unwrap_or(Duration::MAX))))
+    }
+
     /// Where the warm-up ends.
     pub(super) fn measured_from(&self, start: u64) -> u64 {
         start.saturating_add(nanoseconds(self.warm_up))
@@ -179,10 +185,8 @@ impl Publisher {
 
     /// When its event of this number is to be sent; `None` is at once.
     fn due(&self, turn: u64) -> Option<u64> {
-        let rate = self.publishing.rate?;
         let number = turn * u64::from(self.publishing.lanes.publishers) + u64::from(self.number);
-        let time = Duration::try_from_secs_f64(as_f64(number) / rate).unwrap_or(Duration::MAX);
-        Some(self.start.saturating_add(nanoseconds(time)))
+        self.publishing.due(self.start, number)
     }
 
     /// Whether the time is over at which the next event is due.
@@ -211,7 +215,7 @@ impl Publisher {
 
     fn ask(&mut self, request: &[u8]) -> Result<(), BenchError> {
         let Some(mut connection) = self.connection.take() else { return Ok(()) };
-        let (head, body) = connection.ask(request).map_err(BenchError::Publish)?;
+        let (head, body) = connection.ask(request).map_err(|source| self.unanswered(source))?;
         if !head.status.is_success() {
             return Err(refusal(&self.publishing.request, head.status, &body));
         }
@@ -219,6 +223,21 @@ impl Publisher {
             self.connection = Some(connection);
         }
         Ok(())
+    }
+
+    fn unanswered(&self, source: io::Error) -> BenchError {
+        let request = self.publishing.request.clone();
+        let published = self.all.load(Ordering::Relaxed);
+        BenchError::Publish { request, published, source: in_time(source) }
+    }
+}
+
+/// What a read returns that has waited too long, in words.
+fn in_time(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "it took too long"),
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the connection was closed"),
+        _ => error,
     }
 }
 

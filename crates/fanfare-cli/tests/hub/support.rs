@@ -189,8 +189,12 @@ impl Hub {
         within(text, saying).await;
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self.child.id().unwrap().try_into().unwrap();
+        let id = self.id().try_into().unwrap();
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
