@@ -27,8 +27,11 @@ this program take: `busy` says how much of its one thread the reading used. Near
 100 %, it is this program that is measured; --measure-itself tells its limit.
 Best give server and load a CPU each, with `taskset`.
 
-Without --publish, events are counted for --duration, and neither checked nor timed.
-Only http:// is spoken, over TCP, one stream a connection.
+Without --publish, events are counted for --duration, and neither checked nor
+timed. Only http:// is spoken, over TCP, one stream a connection. CPU times come
+in steps of 10 ms, as Linux counts them: let a run be long enough.
+
+In JSON, the times of `latency` are nanoseconds, others seconds, and sizes bytes.
 
 Exit status:
     0  every subscriber was given every event, once and in order

@@ -146,7 +146,7 @@ struct Connection {
 impl Publisher {
     fn run(mut self) -> Outcome {
         let lanes = self.publishing.lanes;
-        let mut requests: Vec<_> = self.publishing.requests.to_vec();
+        let (requests, mut request) = (self.publishing.requests.clone(), vec![]);
         let mut done = Done::nothing(lanes);
         let measured_from = self.publishing.measured_from(self.start);
         let quota = self.quota();
@@ -159,12 +159,13 @@ impl Publisher {
             let topic = u32::try_from(topic).unwrap_or_default();
             let lane = lanes.of(topic, self.number);
             let number = done.sent[lane];
-            let request = &mut requests[topic as usize];
+            let Requests { bytes, payload_at } = &requests[topic as usize];
+            request.clone_from(bytes);
             self.connect()?;
             let sent = self.clock.now();
             let mark = Mark { topic, publisher: self.number, number, sent };
-            Marks::write(&mut request.bytes[request.payload_at..], &mark);
-            self.ask(&request.bytes)?;
+            Marks::write(&mut request[*payload_at..], &mark);
+            self.ask(&request)?;
             done.end = self.clock.now();
             done.sent[lane] += 1;
             self.all.fetch_add(1, Ordering::Relaxed);

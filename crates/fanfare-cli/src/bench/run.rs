@@ -9,7 +9,6 @@ use super::{
     options::Rate,
     payload::Marks,
     process::{self, Usage, as_f64},
-    progress::Progress,
     publisher::{self, Done, Publishers, Publishing},
     report::{Connect, Delivered, Latencies, Published, Report, Server},
     sources::Sources,
@@ -17,7 +16,7 @@ use super::{
     tally::Tally,
     target::{Publish, Template},
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, progress::Progress};
 
 /// How long it must be quiet behind the last event: one that comes twice comes soon.
 const QUIET: Duration = Duration::from_millis(100);

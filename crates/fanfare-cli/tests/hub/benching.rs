@@ -3,7 +3,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     liar::{Liar, Lie},
-    support::{End, Folder, within},
+    support::{End, Folder, output, within},
 };
 
 const HONEST: Lie = |_, number| vec![number];
@@ -98,6 +98,14 @@ async fn what_a_server_does_wrong_is_found_out() {
 }
 
 #[tokio::test]
+async fn the_last_event_is_seen_to_come_twice() {
+    let liar = Liar::start(|_, number| vec![number; 1 + number / 4]).await;
+    let more = ["-s", "50", "--events", "5", "-r", "max"];
+    let end = bench(&liar.address, &liar.address, &more).await;
+    assert_eq!((end.status, wrong(&report(&end))), (Some(5), [0, 50, 0, 0, 0]), "{end:?}");
+}
+
+#[tokio::test]
 async fn a_lost_event_is_named() {
     let liar = Liar::start(|_, number| if number == 3 { vec![] } else { vec![number] }).await;
     let words = ["bench", &liar.address, "--publish", &liar.address, "-s", "1"];
@@ -181,6 +189,17 @@ async fn what_stops_it_is_told() {
 }
 
 #[tokio::test]
+async fn too_few_open_files_are_told() {
+    let liar = Liar::start(HONEST).await;
+    let folder = Folder::new();
+    let fanfare = env!("CARGO_BIN_EXE_fanfare");
+    let line = format!("ulimit -n 40; exec '{fanfare}' bench {} --idle 1ms -s 100", liar.address);
+    let end = output(folder.shell(&line)).await;
+    assert_eq!(end.status, Some(1), "{end:?}");
+    assert!(end.stderr.contains("connections are as many as this process may have"), "{end:?}");
+}
+
+#[tokio::test]
 async fn streams_that_end_are_counted() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -209,5 +228,7 @@ async fn it_measures_itself() {
     let words = ["bench", "--measure-itself", "-s", "3", "--duration", "50ms", "--json"];
     let end = folder.run(&words).await;
     assert_eq!((end.status, &*end.stderr), (Some(0), ""), "{end:?}");
-    assert!(report(&end)["per_second"].as_f64().unwrap() > 0.0, "{end:?}");
+    for kind in ["runs", "singles"] {
+        assert!(report(&end)[kind]["per_second"].as_f64().unwrap() > 0.0, "{end:?}");
+    }
 }
