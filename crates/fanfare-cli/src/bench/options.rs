@@ -118,14 +118,16 @@ pub(crate) struct Options {
     pub(super) publish_body: String,
     /// Connect from this address or network, such as 127.0.0.0/24
     ///
-    /// May be given several times; the addresses take turns. To loopback, more are taken by themselves
-    /// where one has too few ports.
+    /// May be given several times; the addresses take turns. To loopback, several are taken by
+    /// themselves where there are many connections.
     #[arg(long, value_name = "ADDRESS", help_heading = "Requests")]
     pub(super) source: Vec<Source>,
 
     /// Measure CPU time and memory of the server's process with this id
     ///
-    /// May be given several times, for each process of a server. It needs Linux.
+    /// May be given several times, for each process of a server. It needs Linux. The memory of a
+    /// connection is how much that of the processes has grown, so a server that has had many
+    /// connections before shows too little: start it afresh.
     #[arg(long, value_name = "PID", help_heading = "Output")]
     pub(super) pid: Vec<u32>,
     /// Print the report as one JSON object
