@@ -26,6 +26,8 @@ the read that completes it returns. So it has the time in it that the kernel and
 this program take: `busy` says how much of its one thread the reading used. Near
 100 %, it is this program that is measured; --measure-itself tells its limit.
 Best give server and load a CPU each, with `taskset`.
+Where publishing does not keep up with --rate, `published` says so; the times
+begin later then, and do not show it.
 
 Without --publish, events are counted for --duration, and neither checked nor
 timed. Only http:// is spoken, over TCP, one stream a connection. CPU times come

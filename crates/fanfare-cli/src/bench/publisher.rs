@@ -30,6 +30,8 @@ use super::{
 
 /// What is read of an answer at a time.
 const READ_BYTES: usize = 16 * 1024;
+/// What is kept of an answer's body.
+const MOST_TEXT_BYTES: usize = 4 * 1024;
 /// A connection on which nothing went for this time may have been closed by the server.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -141,6 +143,7 @@ struct Publisher {
 struct Connection {
     socket: TcpStream,
     used: Instant,
+    patience: Duration,
 }
 
 impl Publisher {
@@ -251,7 +254,7 @@ impl Connection {
         let socket = TcpStream::connect_timeout(&server, patience)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(patience))?;
-        Ok(Self { socket, used: Instant::now() })
+        Ok(Self { socket, used: Instant::now(), patience })
     }
 
     /// Whether the server has closed it since it was used.
@@ -271,7 +274,9 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Its head, and the beginning of its body.
     fn answer(&mut self) -> io::Result<(Head, Vec<u8>)> {
+        let begin = Instant::now();
         let mut buffer = [0; READ_BYTES];
         let mut reader = HeadReader::default();
         let (head, mut bytes) = loop {
@@ -287,10 +292,15 @@ impl Connection {
         loop {
             let mut rest = &*bytes;
             while let Some(piece) = body.next(&mut rest).map_err(io::Error::other)? {
-                text.extend_from_slice(piece);
+                let room = MOST_TEXT_BYTES - text.len();
+                text.extend_from_slice(&piece[..piece.len().min(room)]);
             }
             if body.has_ended() {
                 return Ok((head, text));
+            }
+            // It may go on for ever, as that of an event stream.
+            if begin.elapsed() > self.patience {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
             bytes = self.read(&mut buffer)?.to_vec();
             if bytes.is_empty() {

@@ -147,6 +147,30 @@ async fn requests_are_as_they_are_told() {
 }
 
 #[tokio::test]
+async fn a_server_may_close_after_each_answer() {
+    let liar = Liar::start(HONEST).await;
+    let old = format!("{}/old", liar.address);
+    let end = bench(&liar.address, &old, &["-s", "2", "--events", "5", "-r", "max"]).await;
+    assert_eq!((end.status, wrong(&report(&end))), (Some(0), [0; 5]), "{end:?}");
+}
+
+#[tokio::test]
+async fn publishing_without_an_answer_is_an_error() {
+    let liar = Liar::start(HONEST).await;
+    let silent = format!("{}/silent", liar.address);
+    // A stream never ends, so it is no answer to publishing.
+    let folder = Folder::new();
+    let hub = folder.serve(&["--memory"]).await;
+    let endless = format!("GET {}", hub.url("/sse/$stats"));
+    for (publish, why) in [(silent, "the connection was closed"), (endless, "it took too long")] {
+        let end = bench(&liar.address, &publish, &["-s", "2", "--patience", "1500ms"]).await;
+        assert_eq!((end.status, &*end.stdout), (Some(4), ""), "{end:?}");
+        let text = "was not answered, 0 events before it were: ";
+        assert!(end.stderr.contains(&format!("{text}{why}")), "{end:?}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_publisher_events_are_counted() {
     let folder = Folder::new();
     let hub = folder.serve(&["--memory"]).await;
