@@ -148,10 +148,12 @@ async fn requests_are_as_they_are_told() {
 
 #[tokio::test]
 async fn a_server_may_close_after_each_answer() {
-    let liar = Liar::start(HONEST).await;
-    let old = format!("{}/old", liar.address);
-    let end = bench(&liar.address, &old, &["-s", "2", "--events", "5", "-r", "max"]).await;
-    assert_eq!((end.status, wrong(&report(&end))), (Some(0), [0; 5]), "{end:?}");
+    for path in ["old", "closed"] {
+        let liar = Liar::start(HONEST).await;
+        let publish = format!("{}/{path}", liar.address);
+        let end = bench(&liar.address, &publish, &["-s", "2", "--events", "5", "-r", "max"]).await;
+        assert_eq!((end.status, wrong(&report(&end))), (Some(0), [0; 5]), "{path}: {end:?}");
+    }
 }
 
 #[tokio::test]

@@ -20,8 +20,8 @@ use tokio::{
 /// of this number has come. Both count from 0.
 pub(crate) type Lie = fn(subscriber: usize, number: usize) -> Vec<usize>;
 
-/// Serves until it is dropped. It answers publishing to `/old` in the manner of HTTP/1.0, and to
-/// `/silent` not at all.
+/// Serves until it is dropped. It answers publishing to `/old` in the manner of HTTP/1.0, to `/closed`
+/// with a body that the connection's end ends, and to `/silent` not at all.
 pub(crate) struct Liar {
     pub(crate) address: String,
     shared: Arc<Mutex<Shared>>,
@@ -96,15 +96,15 @@ async fn serve(stream: TcpStream, peer: IpAddr, shared: Arc<Mutex<Shared>>) -> s
             }
             return stream_events(output, receiver).await;
         }
-        let (is_old, is_silent) = (head.contains(" /old"), head.contains(" /silent"));
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         publish(&mut shared.lock().unwrap(), head, body);
-        if is_silent {
-            break;
+        let old = b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        match &*path {
+            "/silent" => break,
+            "/old" => return output.write_all(old).await,
+            "/closed" => return output.write_all(b"HTTP/1.1 200 OK\r\n\r\nok").await,
+            _ => output.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?,
         }
-        if is_old {
-            return output.write_all(b"HTTP/1.0 200 OK\r\n\r\nok").await;
-        }
-        output.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?;
     }
     Ok(())
 }
