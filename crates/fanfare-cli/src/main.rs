@@ -32,6 +32,7 @@ mod readable;
 
 // How it ends, and what stderr says of it.
 mod failure;
+mod progress;
 mod signals;
 mod stderr;
 

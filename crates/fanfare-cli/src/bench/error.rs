@@ -41,8 +41,8 @@ pub(crate) enum BenchError {
         humantime::format_duration(*.patience)
     )]
     Silent { connected: usize, all: usize, patience: Duration },
-    #[error("publishing has failed")]
-    Publish(#[source] io::Error),
+    #[error("{request} was not answered, {published} events before it were")]
+    Publish { request: String, published: u64, source: io::Error },
     #[error("there is no process {pid} whose figures could be read")]
     Process { pid: u32, source: io::Error },
     #[error("the network cannot be waited for")]
@@ -61,7 +61,7 @@ impl BenchError {
             | Self::Unreachable { .. }
             | Self::Closed { .. }
             | Self::Silent { .. }
-            | Self::Publish(_) => 4,
+            | Self::Publish { .. } => 4,
             Self::Wrong => 5,
         }
     }

@@ -1,8 +1,9 @@
 //! How much this program can read: a thread sends prepared events as fast as they are taken.
 
 use std::{
+    fmt::{self, Display, Formatter},
     io::{self, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     rc::Rc,
     thread::Builder,
     time::Duration,
@@ -25,17 +26,26 @@ use super::{
 use crate::failure::Failure;
 
 /// What is sent to one subscriber at a time: a run of events, as a server sends that has many.
-const BLOCK_BYTES: usize = 32 * 1024;
+const RUN_BYTES: usize = 32 * 1024;
 const USUAL_TIME: Duration = Duration::from_secs(3);
 const TURN: Duration = Duration::from_millis(50);
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
     transfer-encoding: chunked\r\n\r\n";
 
+/// What the reader can do.
 #[derive(Debug, Serialize)]
-pub(super) struct Limit {
+pub(super) struct Limits {
     subscribers: u32,
     payload_bytes: usize,
+    /// Where many events come at a time.
+    runs: Limit,
+    /// Where each comes by itself, which takes a system call.
+    singles: Limit,
+}
+
+#[derive(Debug, Serialize)]
+struct Limit {
     events: u64,
     seconds: f64,
     per_second: f64,
@@ -43,26 +53,26 @@ pub(super) struct Limit {
     busy: f64,
 }
 
-/// The figures, and whether all came as it was sent.
-pub(super) fn measure(options: &Options) -> Result<(Limit, Wrong), Failure> {
+pub(super) fn measure(options: &Options) -> Result<Limits, Failure> {
+    Ok(Limits {
+        subscribers: options.subscribers.get(),
+        payload_bytes: options.payload,
+        runs: limit(options, RUN_BYTES)?,
+        singles: limit(options, 1)?,
+    })
+}
+
+/// Sends so many bytes at a time, or one event if that is more.
+fn limit(options: &Options, bytes: usize) -> Result<Limit, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Failure::Begin)?;
     let server = listener.local_addr().map_err(Failure::Begin)?;
     let subscribers = options.subscribers.get();
     let lanes = Lanes { subscribers, topics: 1, publishers: 1, is_by_topic: true };
     let (clock, marks) = (Clock::start(), Marks::of_run(fastrand::u32(..)));
-    let address = format!("http://{server}/");
-    let url = template(&address).map_err(|_| BenchError::Address(address.clone()))?;
-    let subscription = Subscription {
-        server,
-        request: format!("GET {address}"),
-        requests: vec![Rc::from(url.subscribe(0, &[])?)],
-        connect_rate: None,
-        patience: options.patience,
-    };
     let sources = Sources::new(&options.source, server.ip(), subscribers as usize);
-    let mut reader = Subscribers::new(subscription, sources, lanes, clock)?;
+    let mut reader = Subscribers::new(subscription(options, server)?, sources, lanes, clock)?;
     let mut flood = Flood {
-        block: Block::new(&marks, options.payload),
+        block: Block::new(&marks, options.payload, bytes),
         listener,
         subscribers,
         clock,
@@ -74,47 +84,60 @@ pub(super) fn measure(options: &Options) -> Result<(Limit, Wrong), Failure> {
     let flooding = flooding.map_err(Failure::Begin)?;
     reader.connect(&mut tally, |_| {})?;
     let (from, waited) = (clock.now(), reader.waited());
-    while !flooding.is_finished() {
+    while !flooding.is_finished() || !reader.have_all_ended() {
         reader.turn(TURN, &mut tally)?;
     }
     let sent = flooding.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
     let sent = sent.map_err(Failure::Begin)?;
-    let newest = clock.now();
-    while tally.arrived() < tally.expected(&[sent])
-        && clock.now() - newest < nanoseconds(options.patience)
-    {
-        reader.turn(TURN, &mut tally)?;
-    }
     let measured = tally.measured();
     let seconds = Duration::from_nanos(measured.newest - from).as_secs_f64();
     let waited = Duration::from_nanos(reader.waited() - waited).as_secs_f64();
-    let limit = Limit {
-        subscribers,
-        payload_bytes: options.payload,
+    // The flood has ended its streams itself.
+    let wrong = tally.finish(Some(vec![sent]), 0);
+    if !wrong.as_ref().is_none_or(Wrong::is_nothing) {
+        return Err(BenchError::Wrong.into());
+    }
+    Ok(Limit {
         events: measured.events,
         seconds,
         per_second: as_f64(measured.events) / seconds,
         bytes_per_second: as_f64(measured.bytes) / seconds,
         busy: 1.0 - waited / seconds,
-    };
-    Ok((limit, tally.finish(&[sent], 0)))
+    })
 }
 
-impl Limit {
+fn subscription(options: &Options, server: SocketAddr) -> Result<Subscription, BenchError> {
+    let address = format!("http://{server}/");
+    let url = template(&address).map_err(|_| BenchError::Address(address.clone()))?;
+    Ok(Subscription {
+        server,
+        request: format!("GET {address}"),
+        requests: vec![Rc::from(url.subscribe(0, &[])?)],
+        connect_rate: None,
+        patience: options.patience,
+    })
+}
+
+impl Limits {
     pub(super) fn to_json(&self) -> String {
         // Numbers always serialise.
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
+}
 
-    pub(super) fn in_words(&self) -> String {
-        format!(
-            "{} events a second of {} bytes, {:.0} MB/s: read and checked by one thread, over {} connections, {:.0} % busy\n",
-            report::grouped(self.per_second),
-            self.payload_bytes,
-            self.bytes_per_second / 1e6,
-            self.subscribers,
-            self.busy * 100.0
-        )
+impl Display for Limits {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (subscribers, bytes) = (self.subscribers, self.payload_bytes);
+        writeln!(f, "one thread reads, {subscribers} subscribers, events of {bytes} bytes:")?;
+        for (what, limit) in [("many at a time", &self.runs), ("one at a time", &self.singles)] {
+            let per_second = report::grouped(limit.per_second);
+            let (megabytes, busy) = (limit.bytes_per_second / 1e6, limit.busy * 100.0);
+            writeln!(
+                f,
+                "  {what:<15} {per_second:>11} events a second, {megabytes:>5.0} MB/s, {busy:>3.0} % busy"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -154,6 +177,7 @@ fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
             count => length += count,
         }
     }
+    socket.set_nodelay(true)?;
     socket.write_all(HEAD)?;
     Ok(socket)
 }
@@ -165,9 +189,9 @@ struct Block {
 }
 
 impl Block {
-    fn new(marks: &Marks, payload_bytes: usize) -> Self {
+    fn new(marks: &Marks, payload_bytes: usize, bytes: usize) -> Self {
         let (mut events, mut marks_at) = (vec![], vec![]);
-        while events.len() < BLOCK_BYTES {
+        while events.len() < bytes {
             events.extend_from_slice(b"id: 0123456789-0123456789\ndata: ");
             marks_at.push(events.len());
             events.extend_from_slice(&marks.payload(payload_bytes));

@@ -25,7 +25,8 @@ pub(crate) enum Malformed {
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    headers: HeaderMap,
+    is_of_1_0: bool,
 }
 
 /// The bytes of a head, gathered until it is whole.
@@ -66,7 +67,9 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
         let value = HeaderValue::from_bytes(field.value);
         headers.append(name.map_err(|_| Malformed::Head)?, value.map_err(|_| Malformed::Head)?);
     }
-    Ok(Some((Head { status: status.ok_or(Malformed::Head)?, headers }, length)))
+    let is_of_1_0 = response.version == Some(0);
+    let head = Head { status: status.ok_or(Malformed::Head)?, headers, is_of_1_0 };
+    Ok(Some((head, length)))
 }
 
 impl Head {
@@ -82,8 +85,11 @@ impl Head {
         }
     }
 
+    /// Whether the connection is of no use for another request.
     pub(super) fn closes(&self) -> bool {
         self.says(&header::CONNECTION, "close")
+            || self.is_of_1_0 && !self.says(&header::CONNECTION, "keep-alive")
+            || matches!(self.body(), Body::UntilClosed)
     }
 
     pub(super) fn text(&self, name: &HeaderName) -> Option<&str> {

@@ -27,7 +27,6 @@ mod subscribers;
 mod check;
 mod latency;
 mod process;
-mod progress;
 mod report;
 mod run;
 mod tally;
@@ -41,14 +40,14 @@ use check::Wrong;
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     options.check()?;
     descriptors::raise_limit();
-    let (text, wrong) = if options.measure_itself {
-        let (limit, wrong) = flood::measure(options)?;
-        (if options.json { limit.to_json() } else { limit.in_words() }, Some(wrong))
-    } else {
-        let report = run::run(options)?;
-        (if options.json { report.to_json() } else { report.to_string() }, report.wrong)
-    };
+    if options.measure_itself {
+        let limits = flood::measure(options)?;
+        let text = if options.json { limits.to_json() } else { limits.to_string() };
+        return output::print(text.as_bytes());
+    }
+    let report = run::run(options)?;
+    let text = if options.json { report.to_json() } else { report.to_string() };
     output::print(text.as_bytes())?;
-    let is_right = wrong.as_ref().is_none_or(Wrong::is_nothing);
+    let is_right = report.wrong.as_ref().is_none_or(Wrong::is_nothing);
     if is_right { Ok(()) } else { Err(BenchError::Wrong.into()) }
 }

@@ -26,9 +26,14 @@ the read that completes it returns. So it has the time in it that the kernel and
 this program take: `busy` says how much of its one thread the reading used. Near
 100 %, it is this program that is measured; --measure-itself tells its limit.
 Best give server and load a CPU each, with `taskset`.
+Where publishing does not keep up with --rate, `published` says so; the times
+begin later then, and do not show it.
 
-Without --publish, events are counted for --duration, and neither checked nor timed.
-Only http:// is spoken, over TCP, one stream a connection.
+Without --publish, events are counted for --duration, and neither checked nor
+timed. Only http:// is spoken, over TCP, one stream a connection. CPU times come
+in steps of 10 ms, as Linux counts them: let a run be long enough.
+
+In JSON, the times of `latency` are nanoseconds, others seconds, and sizes bytes.
 
 Exit status:
     0  every subscriber was given every event, once and in order
@@ -115,14 +120,16 @@ pub(crate) struct Options {
     pub(super) publish_body: String,
     /// Connect from this address or network, such as 127.0.0.0/24
     ///
-    /// May be given several times; the addresses take turns. To loopback, more are taken by themselves
-    /// where one has too few ports.
+    /// May be given several times; the addresses take turns. To loopback, several are taken by
+    /// themselves where there are many connections.
     #[arg(long, value_name = "ADDRESS", help_heading = "Requests")]
     pub(super) source: Vec<Source>,
 
     /// Measure CPU time and memory of the server's process with this id
     ///
-    /// May be given several times, for each process of a server. It needs Linux.
+    /// May be given several times, for each process of a server. It needs Linux. The memory of a
+    /// connection is how much that of the processes has grown, so a server that has had many
+    /// connections before shows too little: start it afresh.
     #[arg(long, value_name = "PID", help_heading = "Output")]
     pub(super) pid: Vec<u32>,
     /// Print the report as one JSON object

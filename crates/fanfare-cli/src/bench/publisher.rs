@@ -30,6 +30,8 @@ use super::{
 
 /// What is read of an answer at a time.
 const READ_BYTES: usize = 16 * 1024;
+/// What is kept of an answer's body.
+const MOST_TEXT_BYTES: usize = 4 * 1024;
 /// A connection on which nothing went for this time may have been closed by the server.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -63,6 +65,12 @@ pub(super) struct Done {
 }
 
 impl Publishing {
+    /// When the event of this number is due that is sent at a steady rate, where it is.
+    pub(super) fn due(&self, start: u64, number: u64) -> Option<u64> {
+        let time = Duration::try_from_secs_f64(as_f64(number) / self.rate?);
+        Some(start.saturating_add(nanoseconds(time.unwrap_or(Duration::MAX))))
+    }
+
     /// Where the warm-up ends.
     pub(super) fn measured_from(&self, start: u64) -> u64 {
         start.saturating_add(nanoseconds(self.warm_up))
@@ -135,12 +143,13 @@ struct Publisher {
 struct Connection {
     socket: TcpStream,
     used: Instant,
+    patience: Duration,
 }
 
 impl Publisher {
     fn run(mut self) -> Outcome {
         let lanes = self.publishing.lanes;
-        let mut requests: Vec<_> = self.publishing.requests.to_vec();
+        let (requests, mut request) = (self.publishing.requests.clone(), vec![]);
         let mut done = Done::nothing(lanes);
         let measured_from = self.publishing.measured_from(self.start);
         let quota = self.quota();
@@ -153,12 +162,13 @@ impl Publisher {
             let topic = u32::try_from(topic).unwrap_or_default();
             let lane = lanes.of(topic, self.number);
             let number = done.sent[lane];
-            let request = &mut requests[topic as usize];
+            let Requests { bytes, payload_at } = &requests[topic as usize];
+            request.clone_from(bytes);
             self.connect()?;
             let sent = self.clock.now();
             let mark = Mark { topic, publisher: self.number, number, sent };
-            Marks::write(&mut request.bytes[request.payload_at..], &mark);
-            self.ask(&request.bytes)?;
+            Marks::write(&mut request[*payload_at..], &mark);
+            self.ask(&request)?;
             done.end = self.clock.now();
             done.sent[lane] += 1;
             self.all.fetch_add(1, Ordering::Relaxed);
@@ -179,10 +189,8 @@ impl Publisher {
 
     /// When its event of this number is to be sent; `None` is at once.
     fn due(&self, turn: u64) -> Option<u64> {
-        let rate = self.publishing.rate?;
         let number = turn * u64::from(self.publishing.lanes.publishers) + u64::from(self.number);
-        let time = Duration::try_from_secs_f64(as_f64(number) / rate).unwrap_or(Duration::MAX);
-        Some(self.start.saturating_add(nanoseconds(time)))
+        self.publishing.due(self.start, number)
     }
 
     /// Whether the time is over at which the next event is due.
@@ -211,7 +219,7 @@ impl Publisher {
 
     fn ask(&mut self, request: &[u8]) -> Result<(), BenchError> {
         let Some(mut connection) = self.connection.take() else { return Ok(()) };
-        let (head, body) = connection.ask(request).map_err(BenchError::Publish)?;
+        let (head, body) = connection.ask(request).map_err(|source| self.unanswered(source))?;
         if !head.status.is_success() {
             return Err(refusal(&self.publishing.request, head.status, &body));
         }
@@ -219,6 +227,21 @@ impl Publisher {
             self.connection = Some(connection);
         }
         Ok(())
+    }
+
+    fn unanswered(&self, source: io::Error) -> BenchError {
+        let request = self.publishing.request.clone();
+        let published = self.all.load(Ordering::Relaxed);
+        BenchError::Publish { request, published, source: in_time(source) }
+    }
+}
+
+/// What a read returns that has waited too long, in words.
+fn in_time(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "it took too long"),
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the connection was closed"),
+        _ => error,
     }
 }
 
@@ -231,7 +254,7 @@ impl Connection {
         let socket = TcpStream::connect_timeout(&server, patience)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(patience))?;
-        Ok(Self { socket, used: Instant::now() })
+        Ok(Self { socket, used: Instant::now(), patience })
     }
 
     /// Whether the server has closed it since it was used.
@@ -251,7 +274,9 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Its head, and the beginning of its body.
     fn answer(&mut self) -> io::Result<(Head, Vec<u8>)> {
+        let begin = Instant::now();
         let mut buffer = [0; READ_BYTES];
         let mut reader = HeadReader::default();
         let (head, mut bytes) = loop {
@@ -267,10 +292,15 @@ impl Connection {
         loop {
             let mut rest = &*bytes;
             while let Some(piece) = body.next(&mut rest).map_err(io::Error::other)? {
-                text.extend_from_slice(piece);
+                let room = MOST_TEXT_BYTES - text.len();
+                text.extend_from_slice(&piece[..piece.len().min(room)]);
             }
             if body.has_ended() {
                 return Ok((head, text));
+            }
+            // It may go on for ever, as that of an event stream.
+            if begin.elapsed() > self.patience {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
             bytes = self.read(&mut buffer)?.to_vec();
             if bytes.is_empty() {

@@ -9,7 +9,6 @@ use super::{
     options::Rate,
     payload::Marks,
     process::{self, Usage, as_f64},
-    progress::Progress,
     publisher::{self, Done, Publishers, Publishing},
     report::{Connect, Delivered, Latencies, Published, Report, Server},
     sources::Sources,
@@ -17,7 +16,7 @@ use super::{
     tally::Tally,
     target::{Publish, Template},
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, progress::Progress};
 
 /// How long it must be quiet behind the last event: one that comes twice comes soon.
 const QUIET: Duration = Duration::from_millis(100);
@@ -41,8 +40,8 @@ struct Phase {
     /// On the clock.
     from: u64,
     to: u64,
-    /// Of `from` to `to`, how long the reader waited, in nanoseconds.
-    waited: u64,
+    /// The share of the time for which the reader did not wait.
+    busy: f64,
     before: Sample,
     after: Sample,
     done: Option<Done>,
@@ -148,13 +147,15 @@ impl Run<'_> {
         while self.clock.now() < from {
             self.turn(&publishers)?;
         }
-        let (before, waited) = (process::usage(&self.options.pid)?, self.subscribers.waited());
-        let done = self.take_all(publishing.lanes, &publishers)?;
+        let (before, watch) = (process::usage(&self.options.pid)?, self.watch());
+        self.tally.measure_bytes();
+        let mut done = self.take_all(publishing.lanes, &publishers)?;
+        let (after, busy) = (process::usage(&self.options.pid)?, self.busy(watch));
+        // At a steady rate the time behind the last event belongs to it, as behind any other.
+        done.end = done.end.max(publishing.due(from, done.measured).unwrap_or_default());
         let to = self.tally.measured().newest.max(done.end);
-        let waited = self.subscribers.waited() - waited;
-        let after = process::usage(&self.options.pid)?;
         self.hear_out()?;
-        Ok(Phase { from, to, waited, before, after, done: Some(done) })
+        Ok(Phase { from, to, busy, before, after, done: Some(done) })
     }
 
     fn take_all(&mut self, lanes: Lanes, publishers: &Publishers) -> Result<Done, BenchError> {
@@ -209,16 +210,25 @@ impl Run<'_> {
         let from = self.clock.now();
         let to = from.saturating_add(nanoseconds(time));
         self.tally.measure_from(from);
-        let (before, waited) = (process::usage(&self.options.pid)?, self.subscribers.waited());
+        let (before, watch) = (process::usage(&self.options.pid)?, self.watch());
         while self.clock.now() < to && !self.subscribers.have_all_ended() {
             let left = Duration::from_nanos(to.saturating_sub(self.clock.now()));
             self.subscribers.turn(left.min(TURN), &mut self.tally)?;
             let events = self.tally.measured().events;
             self.progress.tell(|| format!("{events} events have come"));
         }
-        let waited = self.subscribers.waited() - waited;
-        let after = process::usage(&self.options.pid)?;
-        Ok(Phase { from, to: self.clock.now(), waited, before, after, done: None })
+        let (after, busy) = (process::usage(&self.options.pid)?, self.busy(watch));
+        Ok(Phase { from, to: self.clock.now(), busy, before, after, done: None })
+    }
+
+    /// The time, and for how long the reader has waited.
+    fn watch(&self) -> (u64, u64) {
+        (self.clock.now(), self.subscribers.waited())
+    }
+
+    fn busy(&self, (from, waited): (u64, u64)) -> f64 {
+        let waited = Duration::from_nanos(self.subscribers.waited() - waited);
+        1.0 - waited.as_secs_f64() / seconds(from, self.clock.now())
     }
 
     fn report(self, connecting: Duration, idle: [Sample; 2], phase: Phase) -> Report {
@@ -252,13 +262,10 @@ impl Run<'_> {
             },
             published,
             delivered: options.idle.is_none().then_some(delivered),
-            wrong: phase.done.map(|done| self.tally.finish(&done.sent, ended)),
+            wrong: self.tally.finish(phase.done.map(|done| done.sent), ended),
             latency,
             server,
-            busy: options
-                .idle
-                .is_none()
-                .then(|| 1.0 - Duration::from_nanos(phase.waited).as_secs_f64() / seconds),
+            busy: options.idle.is_none().then_some(phase.busy),
         }
     }
 }

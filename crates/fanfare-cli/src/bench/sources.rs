@@ -10,8 +10,9 @@ use ipnet::IpNet;
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What one address is asked to carry: below the number of ports that Linux gives out by default.
-const CONNECTIONS_OF_ONE: usize = 20_000;
+/// What one address is asked to carry. The fuller it is, the longer Linux looks for a free port: 15,000
+/// connections are made twice as fast from several addresses as from one.
+const CONNECTIONS_OF_ONE: usize = 4000;
 /// The most that is taken of a network.
 const MOST_OF_A_NETWORK: usize = 4096;
 
@@ -92,7 +93,7 @@ mod tests {
         assert_eq!(count(&[], "127.0.0.1", CONNECTIONS_OF_ONE), 0);
         assert_eq!(count(&[], "192.0.2.1", 100_000), 0);
         if cfg!(target_os = "linux") {
-            assert_eq!(count(&[], "127.0.0.1", 100_000), 5);
+            assert_eq!(count(&[], "127.0.0.1", 100_000), 25);
         }
         let given = ["127.0.1.0/24".parse().unwrap(), "127.0.2.1".parse().unwrap()];
         assert_eq!(count(&given, "127.0.0.1", 1), 255);

@@ -34,16 +34,14 @@ enum Stage {
 }
 
 /// What has happened to a stream beside its events.
-#[derive(Debug)]
-pub(super) enum Turn {
-    /// Nothing.
-    Went,
-    /// There may be more to read, but others come first.
-    GoesOn,
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Turn {
     /// It has been answered, by an event stream.
-    Opened,
+    pub(super) has_opened: bool,
     /// It was open, and is at its end.
-    Ended,
+    pub(super) has_ended: bool,
+    /// There may be more to read, but others come first.
+    pub(super) goes_on: bool,
 }
 
 /// Why there is no event stream.
@@ -83,31 +81,29 @@ impl Stream {
         now: impl Fn() -> u64,
         tally: &mut Tally,
     ) -> Result<Turn, StreamError> {
+        let mut turn = Turn::default();
         if !self.ask()? {
-            return Ok(Turn::Went);
+            return Ok(turn);
         }
-        let mut has_opened = false;
         for _ in 0..MOST_READS {
             let count = match self.socket.read(buffer) {
-                Ok(0) => return self.end(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => return self.end(turn, io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(if has_opened { Turn::Opened } else { Turn::Went });
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(turn),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return self.end(error),
+                Err(error) => return self.end(turn, error),
             };
-            has_opened |= self.take(&buffer[..count], now(), tally)?;
-            if matches!(self.stage, Stage::Ended) {
-                return Ok(Turn::Ended);
-            }
+            let was_open = !matches!(self.stage, Stage::Ended);
+            turn.has_opened |= self.take(&buffer[..count], now(), tally)?;
+            turn.has_ended |= was_open && matches!(self.stage, Stage::Ended);
             // Less than there was room for: the socket is empty. Readiness is told again when more
             // comes, but an end that has been told already is not.
             if count < buffer.len() && !is_closing {
-                return Ok(if has_opened { Turn::Opened } else { Turn::Went });
+                return Ok(turn);
             }
         }
-        Ok(if has_opened { Turn::Opened } else { Turn::GoesOn })
+        turn.goes_on = true;
+        Ok(turn)
     }
 
     /// Whether all of the request is written.
@@ -161,16 +157,16 @@ impl Stream {
         Ok(has_opened)
     }
 
-    fn end(&mut self, error: io::Error) -> Result<Turn, StreamError> {
+    fn end(&mut self, turn: Turn, error: io::Error) -> Result<Turn, StreamError> {
         match &self.stage {
             Stage::Asking { .. } | Stage::Head(_) => Err(StreamError::Closed(error)),
             Stage::Refused { status, text, .. } => Err(refusal(*status, text)),
             Stage::Open { .. } => {
                 self.stage = Stage::Ended;
-                Ok(Turn::Ended)
+                Ok(Turn { has_ended: true, ..turn })
             }
             // Told already.
-            Stage::Ended => Ok(Turn::Went),
+            Stage::Ended => Ok(turn),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     check::Lanes,
     clock::{Clock, nanoseconds},
     sources::Sources,
-    stream::{Stream, StreamError, Turn},
+    stream::{Stream, StreamError},
     tally::Tally,
 };
 
@@ -186,16 +186,11 @@ impl Subscribers {
     fn go_on(&mut self, at: usize, is_closing: bool, tally: &mut Tally) -> Result<(), BenchError> {
         let clock = self.clock;
         let turn = self.streams[at].go_on(&mut self.buffer, is_closing, || clock.now(), tally);
-        match turn {
-            Ok(Turn::Went) => {}
-            Ok(Turn::GoesOn) => self.unfinished.push(at),
-            Ok(Turn::Opened) => {
-                self.opened += 1;
-                // What came along with the head may be followed by more, or by the end.
-                self.unfinished.push(at);
-            }
-            Ok(Turn::Ended) => self.ended += 1,
-            Err(error) => return Err(self.explain(error)),
+        let turn = turn.map_err(|error| self.explain(error))?;
+        self.opened += usize::from(turn.has_opened);
+        self.ended += u64::from(turn.has_ended);
+        if turn.goes_on {
+            self.unfinished.push(at);
         }
         Ok(())
     }

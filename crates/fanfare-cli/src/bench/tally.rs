@@ -48,6 +48,11 @@ impl Tally {
         self.measured = Measured::default();
     }
 
+    /// Bytes count from now on: they do not say which event they belong to.
+    pub(super) fn measure_bytes(&mut self) {
+        self.measured.bytes = 0;
+    }
+
     pub(super) fn take(&mut self, subscriber: u32, mark: Option<Mark>, now: u64) {
         let Some(mark) = mark else {
             let is_measured = now >= self.measured_from;
@@ -91,7 +96,13 @@ impl Tally {
         self.latency.last.quantiles()
     }
 
-    pub(super) fn finish(self, sent: &[u64], ended_streams: u64) -> Wrong {
-        self.check.finish(sent, ended_streams)
+    /// What is wrong, by what was sent in each lane. Where nothing was, all that can be wrong is that
+    /// streams have ended.
+    pub(super) fn finish(self, sent: Option<Vec<u64>>, ended_streams: u64) -> Option<Wrong> {
+        match sent {
+            Some(sent) => Some(self.check.finish(&sent, ended_streams)),
+            None if ended_streams > 0 => Some(Wrong { ended_streams, ..Wrong::default() }),
+            None => None,
+        }
     }
 }

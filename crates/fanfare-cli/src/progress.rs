@@ -1,4 +1,4 @@
-//! How far a run has come, on stderr where that is a terminal.
+//! How far long work has come, on stderr where that is a terminal.
 
 use std::{
     fmt::Display,
@@ -6,20 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-const EVERY: Duration = Duration::from_millis(200);
+/// How often it is said.
+const EVERY: Duration = Duration::from_millis(100);
 
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// `None` where nobody looks.
     said: Option<Instant>,
     is_shown: bool,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { said: io::stderr().is_terminal().then(Instant::now), is_shown: false }
     }
 
-    pub(super) fn tell<T: Display>(&mut self, text: impl FnOnce() -> T) {
+    /// Says it, if it is time to.
+    pub(crate) fn tell<T: Display>(&mut self, text: impl FnOnce() -> T) {
         if self.said.is_none_or(|said| said.elapsed() < EVERY) {
             return;
         }
