@@ -126,11 +126,16 @@ impl Subscription {
         Self { log, own, followed, request, state, observer, _counted: counted }
     }
 
+    /// Whether it is about one channel, which somebody else may read when it has been read up to the
+    /// present.
+    pub(crate) fn may_part(&self) -> bool {
+        self.own.is_empty() && self.request.selection.selectors().len() == 1
+    }
+
     /// Leaves the reading to somebody else, if what is left is one channel: tells which, and behind
     /// which position. Until [`go_on_behind`](Self::go_on_behind) it gives nothing.
     pub(crate) fn part(&mut self) -> Option<(Channel, Position)> {
-        let is_one = matches!(&self.state, State::Live(cursors) if cursors.len() == 1);
-        if !is_one || !self.own.is_empty() {
+        if !self.may_part() || !matches!(self.state, State::Live(_)) {
             return None;
         }
         let channel = self.followed.following.only_channel()?;

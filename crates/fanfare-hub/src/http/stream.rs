@@ -101,6 +101,11 @@ impl Streaming {
         expiry.poll(&self.api.hub, context).map(|()| expiry::event())
     }
 
+    /// Whether somebody else may read it once there is nothing to be read but what is to come.
+    pub(crate) fn may_part(&self) -> bool {
+        self.subscription.as_ref().is_some_and(Subscription::may_part)
+    }
+
     /// Leaves the reading to somebody else, if that is possible.
     pub(crate) fn part(&mut self) -> Option<Parted> {
         if self.api.closing.has_begun() {

@@ -44,9 +44,11 @@ pub(crate) async fn subscribe(
             let cut_off = request.extensions.get::<CutOff>().cloned();
             let expires = identity.expires();
             let streaming = Streaming::new(api, subscription, place, cut_off, expires);
-            Ok(match request.extensions.get::<OnSocket>() {
-                Some(OnSocket) => detached(api, streaming),
-                None => stream(api, streaming),
+            let is_on_socket = request.extensions.get::<OnSocket>().is_some();
+            Ok(if is_on_socket && streaming.may_part() {
+                detached(api, streaming)
+            } else {
+                stream(api, streaming)
             })
         }
         Subscribed::Over => {

@@ -73,3 +73,18 @@ async fn a_stream_is_the_same_whoever_writes_it() {
     assert!(engine[1].1.contains("id: 10000000-1\ndata: 0\ndata: line\n\n"), "{engine:?}");
     assert!(engine.iter().all(|(_, body)| body.contains("retry: 5\n")), "{engine:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_stream_is_kept_alive_and_who_hangs_up_is_noticed() {
+    let keep_alive = Duration::from_millis(100);
+    let http = http::Settings { keep_alive, ..http::Settings::default() };
+    let hub = Running::with_http(http).await;
+    for target in ["/sse/a", "/sse/a*", "/sse?topic=a&topic=b", "/sse/$unknown?topic=a"] {
+        let mut peer = hub.follow(target).await;
+        while peer.chunk().await.unwrap() != ":\n\n" {}
+        drop(peer);
+        hub.until("subscribers", 0.0).await;
+        hub.until("connections", 0.0).await;
+    }
+    hub.until("disconnects_total{reason=\"left\"}", 4.0).await;
+}
