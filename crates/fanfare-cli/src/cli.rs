@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{completions, config, decode, log, man, publish, serve, sub, token};
+use crate::{bench, completions, config, decode, log, man, publish, serve, sub, token};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +34,7 @@ pub(crate) enum Verb {
     Serve(Box<serve::Options>),
     Pub(Box<publish::Options>),
     Sub(Box<sub::Options>),
+    Bench(Box<bench::Options>),
     Token(Box<token::Options>),
     Config(config::Options),
     Log(log::Options),

@@ -6,8 +6,8 @@ use fanfare_client::BuildError;
 use thiserror::Error;
 
 use crate::{
-    config, log::LogError, publish::PublishError, serve::ServeError, signals::Signal, stderr,
-    sub::Explained, token::TokenError,
+    bench::BenchError, config, log::LogError, publish::PublishError, serve::ServeError,
+    signals::Signal, stderr, sub::Explained, token::TokenError,
 };
 
 #[derive(Debug, Error)]
@@ -39,6 +39,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(transparent)]
+    Bench(#[from] BenchError),
+    #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
     Log(#[from] LogError),
@@ -63,6 +65,7 @@ impl Failure {
             | Self::Build(BuildError::Transport(_)) => 1,
             Self::Serve(error) => error.status(),
             Self::Publish(error) => error.status(),
+            Self::Bench(error) => error.status(),
             Self::Log(error) => error.status(),
             Self::Usage(_) | Self::Settings(_) | Self::Build(_) => 2,
             Self::Refused(_) => 3,

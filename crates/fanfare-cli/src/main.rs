@@ -7,6 +7,7 @@
 mod cli;
 
 // The verbs.
+mod bench;
 mod completions;
 mod config;
 mod decode;
@@ -20,6 +21,9 @@ mod token;
 // What asks other servers.
 mod http_client;
 
+// What many connections need.
+mod descriptors;
+
 // What goes to stdout.
 mod escaped;
 mod line;
@@ -28,6 +32,7 @@ mod readable;
 
 // How it ends, and what stderr says of it.
 mod failure;
+mod progress;
 mod signals;
 mod stderr;
 
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Serve(options) => serve::run(&options, now),
         Verb::Pub(options) => publish::run(&options),
         Verb::Sub(options) => sub::run(&options, now),
+        Verb::Bench(options) => bench::run(&options),
         Verb::Token(options) => token::run(&options, now),
         Verb::Config(options) => config::run(&options),
         Verb::Log(options) => log::run(&options),

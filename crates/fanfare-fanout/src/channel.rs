@@ -428,6 +428,17 @@ impl<A: ?Sized> Channel<A> {
         &self.shared.positions
     }
 
+    #[cfg(feature = "engine")]
+    pub(crate) fn shared(&self) -> &Shared<A> {
+        &self.shared
+    }
+
+    /// What tells it from all other channels while it is there.
+    #[cfg(feature = "engine")]
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
     /// Whether both are handles of the same channel.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)

@@ -1,5 +1,7 @@
 //! A reader's place in a channel.
 
+#[cfg(feature = "engine")]
+use std::task::Waker;
 use std::{
     fmt, future, mem,
     sync::Arc,
@@ -38,7 +40,7 @@ pub struct Cursor<A: ?Sized = ()> {
 }
 
 #[derive(Debug)]
-struct Place {
+pub(crate) struct Place {
     /// The sequence number of the next frame.
     next: u64,
     /// It lagged where the policy is [`LagPolicy::Close`].
@@ -213,6 +215,72 @@ impl<A: ?Sized> Cursor<A> {
     pub fn read(&mut self, max_bytes: usize, until: Position) -> Result<Option<Run<A>>, Lagged> {
         let mut state = self.shared.lock();
         self.place.read(&mut state, ReadLimit { max_bytes, until }, self.shared.lag_policy)
+    }
+}
+
+/// What a place in a channel is given.
+#[cfg(feature = "engine")]
+pub(crate) enum Given<A: ?Sized> {
+    Run(Run<A>),
+    /// There is nothing yet.
+    Nothing,
+    /// Frames are missing.
+    Lag,
+    /// The channel was closed, and everything was read.
+    End,
+}
+
+/// Places whose waiting somebody else does.
+#[cfg(feature = "engine")]
+impl<A: ?Sized> crate::Channel<A> {
+    /// The place behind `position`; `None` when some of what follows is no longer kept.
+    pub(crate) fn place_after(&self, position: Position) -> Option<Place> {
+        Some(self.cursor_after(position)?.into_place())
+    }
+
+    pub(crate) fn give(&self, place: &mut Place, max_bytes: usize) -> Given<A> {
+        let mut state = self.shared().lock();
+        let limit = ReadLimit { max_bytes, until: Position::END };
+        match place.read(&mut state, limit, LagPolicy::Gap) {
+            Ok(Some(run)) => Given::Run(run),
+            Ok(None) if place.is_at_end(&state) => Given::End,
+            Ok(None) => Given::Nothing,
+            Err(_) => Given::Lag,
+        }
+    }
+
+    /// Has the waker woken when there is more than now.
+    pub(crate) fn listen(&self, ticket: &mut Option<Ticket>, waker: &Waker) {
+        let replaced = self.shared().lock().waiters.wait(ticket, waker);
+        drop(replaced);
+    }
+
+    /// Has nobody woken any more.
+    pub(crate) fn leave(&self, ticket: &mut Option<Ticket>) {
+        let waker = self.shared().lock().waiters.leave(ticket);
+        drop(waker);
+    }
+}
+
+#[cfg(feature = "engine")]
+impl<A: ?Sized> Cursor<A> {
+    /// Its place. It waits for nothing any more.
+    fn into_place(mut self) -> Place {
+        let nowhere = Place { next: 0, ended: true, behind: None };
+        mem::replace(&mut self.place, nowhere)
+    }
+}
+
+#[cfg(feature = "engine")]
+impl Place {
+    /// The sequence number of the next frame, if nothing has to be left out before it.
+    pub(crate) fn known(&self) -> Option<u64> {
+        self.behind.is_none().then_some(self.next)
+    }
+
+    /// Moves on over frames that somebody else has read.
+    pub(crate) fn skip(&mut self, frames: u64) {
+        self.next += frames;
     }
 }
 

@@ -21,6 +21,8 @@
 
 mod channel;
 mod cursor;
+#[cfg(feature = "engine")]
+pub mod engine;
 mod gap;
 mod position;
 mod sync;

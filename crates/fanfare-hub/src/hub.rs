@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -122,6 +122,16 @@ impl Hub {
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Events of the present were given to streams, of which the newest is at this position.
+    pub(crate) fn delivered(&self, newest: Position, events: u64, bytes: u64) {
+        let metrics = &self.0.metrics;
+        metrics.delivered(events, usize::try_from(bytes).unwrap_or(usize::MAX));
+        if let Some(published) = self.0.live.published(newest) {
+            let millis = self.now().0.saturating_sub(published.0);
+            metrics.delivery_seconds.observe(Duration::from_millis(millis));
+        }
     }
 
     /// The wire's id of a position.

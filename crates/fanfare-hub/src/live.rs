@@ -77,6 +77,11 @@ impl Live {
         self.delivered.newest()
     }
 
+    /// When an event was published that a channel had; `None` if that was long ago.
+    pub(crate) fn published(&self, position: Position) -> Option<Timestamp> {
+        self.times.of(position)
+    }
+
     pub(crate) fn follow(self: &Arc<Self>, selection: &Selection, format: Format) -> Following {
         let keys: Vec<Key> = selection
             .selectors()
@@ -268,6 +273,14 @@ impl Following {
         self.channels.iter().map(|channel| channel.cursor_after(position)).collect()
     }
 
+    /// The channel, if it is one.
+    pub(crate) fn only_channel(&self) -> Option<Channel> {
+        match &self.channels[..] {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
+    }
+
     /// The highest position up to which everything is in the channels; load it before reading.
     pub(crate) fn delivered(&self) -> Position {
         self.live.delivered()
@@ -275,7 +288,7 @@ impl Following {
 
     /// When an event was published that a channel had; `None` if that was long ago.
     pub(crate) fn published(&self, position: Position) -> Option<Timestamp> {
-        self.live.times.of(position)
+        self.live.published(position)
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use fanfare_fanout::{Cursor, Epoch, Gap, GapReason, Lagged, Position, Run, Turn};
+use fanfare_fanout::{Channel, Cursor, Epoch, Gap, GapReason, Lagged, Position, Run, Turn};
 use fanfare_wire::encode_id;
 use futures_core::Stream;
 
@@ -75,6 +75,8 @@ enum State {
     Opening,
     Replaying(Pin<Box<dyn Future<Output = Result<Checked, ReadError>> + Send>>),
     Live(Vec<Cursor>),
+    /// Somebody else reads the channel.
+    Parted,
     /// It is looked anew what is to be followed.
     Following(Pin<Box<dyn Future<Output = Result<Followed, ReadError>> + Send>>),
     /// There is nothing, or nothing more, to be read but the hub's own topics.
@@ -122,6 +124,34 @@ impl Subscription {
         let state = if request.selection.is_empty() { State::Own } else { State::Opening };
         let counted = observer.metrics.subscriber();
         Self { log, own, followed, request, state, observer, _counted: counted }
+    }
+
+    /// Whether it is about one channel, which somebody else may read when it has been read up to the
+    /// present.
+    pub(crate) fn may_part(&self) -> bool {
+        self.own.is_empty() && self.request.selection.selectors().len() == 1
+    }
+
+    /// Leaves the reading to somebody else, if what is left is one channel: tells which, and behind
+    /// which position. Until [`go_on_behind`](Self::go_on_behind) it gives nothing.
+    pub(crate) fn part(&mut self) -> Option<(Channel, Position)> {
+        if !self.may_part() || !matches!(self.state, State::Live(_)) {
+            return None;
+        }
+        let channel = self.followed.following.only_channel()?;
+        self.state = State::Parted;
+        Some((channel, self.request.after))
+    }
+
+    /// Everything up to here was given by somebody else.
+    pub(crate) fn go_on_behind(&mut self, after: Position) {
+        self.request.after = after.max(self.request.after);
+        self.state = self.go_on();
+    }
+
+    /// Whether the log is read next.
+    pub(crate) fn needs_log(&self) -> bool {
+        matches!(self.state, State::Replaying(_))
     }
 
     fn epoch(&self) -> Epoch {
@@ -338,7 +368,7 @@ impl Stream for Subscription {
                     }
                 },
                 State::Own if this.own.is_empty() => this.state = State::Ended,
-                State::Own => return Poll::Pending,
+                State::Own | State::Parted => return Poll::Pending,
                 State::Ended => return Poll::Ready(None),
             }
         }

@@ -47,6 +47,11 @@ settings! {
         trusted_proxies: Vec<Network> = vec![],
         /// The header in which they tell it. The other one is not looked at.
         forwarding_header: ForwardingHeader = ForwardingHeader::XForwardedFor,
+        /// Whether streams over plain HTTP/1.1 are written by threads that do nothing else, which takes a
+        /// fraction of the time and memory. Those over HTTP/2 and TLS never are.
+        engine: bool = true,
+        /// How many such threads there are; none: one for each CPU.
+        engine_threads: Option<NonZeroUsize> = None,
         /// How long a shutdown may take. Streams end spread over it.
         grace: Duration = Duration::from_secs(5),
     }

@@ -9,7 +9,6 @@ mod messages;
 mod parts;
 
 // While it serves.
-mod descriptors;
 mod greeting;
 mod signals;
 mod upkeep;
@@ -36,6 +35,7 @@ pub(crate) use options::Options;
 
 use crate::{
     config::{self, Loaded, Settings},
+    descriptors,
     failure::Failure,
     output, stderr,
 };

@@ -1,6 +1,9 @@
 //! From settings to the hub's parts.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+};
 
 use ::http::HeaderValue;
 use fanfare_fanout::{Bounds, Epoch};
@@ -176,10 +179,16 @@ pub(super) fn server(settings: &Settings) -> server::Settings {
         write_timeout: *limits.write_timeout,
         write_buffer_bytes: limits.write_buffer.bytes(),
         max_requests_per_connection: limits.max_requests_per_connection.get(),
+        engine_threads: engine_threads(settings),
         grace: *server.grace,
         trusted_proxies: server.trusted_proxies.to_vec(),
         forwarding_header: *server.forwarding_header,
     }
+}
+
+fn engine_threads(settings: &Settings) -> Option<NonZeroUsize> {
+    let automatic = server::Settings::default().engine_threads;
+    settings.server.engine_threads.or(automatic).filter(|_| *settings.server.engine)
 }
 
 /// More than memory could have anyway.

@@ -7,9 +7,9 @@ use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
 #[derive(Debug, Clone)]
-pub(super) struct Header {
-    pub(super) name: HeaderName,
-    pub(super) value: HeaderValue,
+pub(crate) struct Header {
+    pub(crate) name: HeaderName,
+    pub(crate) value: HeaderValue,
 }
 
 pub(crate) fn url(text: &str) -> Result<Url, String> {
@@ -21,7 +21,7 @@ pub(crate) fn url(text: &str) -> Result<Url, String> {
     }
 }
 
-pub(super) fn header(text: &str) -> Result<Header, String> {
+pub(crate) fn header(text: &str) -> Result<Header, String> {
     let Some((name, value)) = text.split_once(':') else {
         return Err("a header is written 'Name: value'".into());
     };

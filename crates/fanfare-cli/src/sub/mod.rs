@@ -18,7 +18,7 @@ use std::{io, sync::mpsc, time::SystemTime};
 use fanfare_client::transport::Reqwest;
 use tokio::runtime;
 
-pub(crate) use arguments::url;
+pub(crate) use arguments::{Header, header, url};
 pub(crate) use explained::Explained;
 pub(crate) use options::Options;
 

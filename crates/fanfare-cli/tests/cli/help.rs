@@ -1,6 +1,6 @@
 use crate::support::Fanfare;
 
-const VERBS: [&str; 4] = ["sub", "decode", "completions", "man"];
+const VERBS: [&str; 5] = ["sub", "bench", "decode", "completions", "man"];
 
 async fn shown(arguments: &[&str]) -> String {
     let end = Fanfare::run(arguments).end().await;
@@ -26,6 +26,7 @@ async fn help_lists_the_exit_statuses() {
         list.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
     };
     assert_eq!(statuses(shown(&["sub", "--help"]).await), [0, 1, 2, 3, 4, 130, 143]);
+    assert_eq!(statuses(shown(&["bench", "--help"]).await), [0, 1, 2, 3, 4, 5]);
     assert_eq!(statuses(shown(&["decode", "--help"]).await), [0, 1, 2, 5]);
 }
 

@@ -17,5 +17,9 @@ mod publishing;
 // `token`, against a hub that asks for tokens.
 mod tokens;
 
+// `bench`, against a hub, and against a server that lies.
+mod benching;
+mod liar;
+
 // `log`: looking at a log, checking it, and taking it elsewhere.
 mod logs;

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use fanfare_wire::{Event, EventName};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{Hub, log::Timestamp};
 
@@ -21,23 +21,32 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// Waits until a token has expired.
 pub(super) struct Expiry {
     at: Timestamp,
-    timer: Pin<Box<Sleep>>,
+    /// Set while somebody waits.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Expiry {
-    pub(super) fn new(at: Timestamp, now: Timestamp) -> Self {
-        Self { at, timer: Box::pin(sleep(until(at, now))) }
+    pub(super) fn new(at: Timestamp) -> Self {
+        Self { at, timer: None }
+    }
+
+    /// Leaves the waiting to somebody else: tells when to look whether it has.
+    pub(super) fn part(&mut self, now: Timestamp) -> Instant {
+        self.timer = None;
+        Instant::now() + until(self.at, now)
     }
 
     /// Ready when the hub's clock says that it is time.
     pub(super) fn poll(&mut self, hub: &Hub, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            ready!(self.timer.as_mut().poll(context));
+            if let Some(timer) = &mut self.timer {
+                ready!(timer.as_mut().poll(context));
+            }
             let now = hub.now();
             if now >= self.at {
                 return Poll::Ready(());
             }
-            self.timer.set(sleep(until(self.at, now)));
+            self.timer = Some(Box::pin(sleep(until(self.at, now))));
         }
     }
 }

@@ -41,7 +41,8 @@ use closing::Closing;
 use problem::Problem;
 use route::Route;
 
-pub(crate) use peer::CutOff;
+pub(crate) use peer::{CutOff, Detached, OnSocket};
+pub(crate) use stream::{Parted, Streaming};
 
 pub use cors::Origins;
 pub use peer::ClientAddress;
@@ -206,7 +207,7 @@ impl Api {
         self.closing.begin(grace, self.limits.clients());
     }
 
-    fn has_begun_shutdown(&self) -> bool {
+    pub(crate) fn has_begun_shutdown(&self) -> bool {
         self.closing.has_begun() || self.sse.has_begun_shutdown()
     }
 
@@ -231,6 +232,26 @@ impl Api {
             return response.map(|_| empty());
         }
         response
+    }
+
+    /// The whole of a stream whose body was detached.
+    pub(crate) fn attach(
+        &self,
+        head: http::response::Parts,
+        streaming: Streaming,
+    ) -> Response<AnswerBody> {
+        let body = subscribe::stream(self, streaming).into_body();
+        Response::from_parts(head, body)
+    }
+
+    /// The silence after which a stream is sent a comment.
+    pub(crate) fn keep_alive(&self) -> Duration {
+        self.settings.keep_alive
+    }
+
+    /// What a stream begins with, on the wire.
+    pub(crate) fn opening(&self) -> [Bytes; 2] {
+        subscribe::opening(self)
     }
 
     fn refuse(&self, problem: Problem) -> Response<AnswerBody> {

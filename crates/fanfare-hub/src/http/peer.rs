@@ -1,12 +1,14 @@
 //! What a server tells of the other end of a connection.
 
 use std::{
+    fmt,
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use http::Extensions;
 
+use super::stream::Streaming;
 use crate::metrics::Disconnect;
 
 /// The address of whoever sent a request, among the request's extensions: what is bounded by
@@ -34,5 +36,30 @@ impl CutOff {
 
     pub(crate) fn reason(&self) -> Option<Disconnect> {
         self.0.get().copied()
+    }
+}
+
+/// Among the extensions of a request: the server can write a stream into its socket itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnSocket;
+
+/// Among the extensions of a response: the stream that the server is to write.
+#[derive(Clone)]
+pub(crate) struct Detached(Arc<Mutex<Option<Streaming>>>);
+
+impl Detached {
+    pub(super) fn new(streaming: Streaming) -> Self {
+        Self(Arc::new(Mutex::new(Some(streaming))))
+    }
+
+    /// The stream, for who asks first.
+    pub(crate) fn take(&self) -> Option<Streaming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Detached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Detached")
     }
 }

@@ -7,12 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use fanfare_fanout::{Channel, Position};
 use futures_core::Stream;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     Api,
-    closing::Begun,
+    closing::{Begun, Closing},
     expiry::{self, Expiry},
     peer::CutOff,
 };
@@ -27,7 +28,7 @@ use crate::{
 ///
 /// When a shutdown begins it says farewell at once, so that the client knows when to come back
 /// whatever happens next, and ends at a random moment of its own.
-pub(super) struct Streaming {
+pub(crate) struct Streaming {
     api: Api,
     /// `None` when the stream has ended.
     subscription: Option<Subscription>,
@@ -40,8 +41,16 @@ pub(super) struct Streaming {
     _place: Place,
 }
 
+/// What somebody else is to read.
+pub(crate) struct Parted {
+    pub(crate) channel: Channel,
+    pub(crate) after: Position,
+    /// The token expires then, or it is to be looked whether it does.
+    pub(crate) until: Option<Instant>,
+}
+
 enum Shutdown {
-    Awaited(Awaited),
+    Awaited(Option<Awaited>),
     /// The farewell has been said.
     Begun(Pin<Box<Sleep>>),
 }
@@ -61,13 +70,12 @@ impl Streaming {
         cut_off: Option<CutOff>,
         expires: Option<Timestamp>,
     ) -> Self {
-        let begun = Box::pin(api.closing.begun());
         Self {
             api: api.clone(),
             subscription: Some(subscription),
-            shutdown: Shutdown::Awaited(Awaited { begun, waker: None }),
+            shutdown: Shutdown::Awaited(None),
             end: None,
-            expiry: expires.map(|at| Expiry::new(at, api.hub.now())),
+            expiry: expires.map(Expiry::new),
             cut_off,
             _place: place,
         }
@@ -77,7 +85,9 @@ impl Streaming {
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match &mut self.shutdown {
             Shutdown::Awaited(awaited) => {
-                let begun = ready!(awaited.poll(self.api.closing.has_begun(), context));
+                let closing = &self.api.closing;
+                let awaited = awaited.get_or_insert_with(|| Awaited::new(closing));
+                let begun = ready!(awaited.poll(closing.has_begun(), context));
                 self.shutdown = Shutdown::Begun(Box::pin(sleep_until(begun.moment())));
                 Poll::Ready(Some(self.api.farewell()))
             }
@@ -91,6 +101,41 @@ impl Streaming {
         expiry.poll(&self.api.hub, context).map(|()| expiry::event())
     }
 
+    /// Whether somebody else may read it once there is nothing to be read but what is to come.
+    pub(crate) fn may_part(&self) -> bool {
+        self.subscription.as_ref().is_some_and(Subscription::may_part)
+    }
+
+    /// Leaves the reading to somebody else, if that is possible.
+    pub(crate) fn part(&mut self) -> Option<Parted> {
+        if self.api.closing.has_begun() {
+            return None;
+        }
+        let (channel, after) = self.subscription.as_mut()?.part()?;
+        // It takes memory, and nobody waits for it now.
+        self.shutdown = Shutdown::Awaited(None);
+        let now = self.api.hub.now();
+        let until = self.expiry.as_mut().map(|expiry| expiry.part(now));
+        Some(Parted { channel, after, until })
+    }
+
+    /// Everything up to here was given by somebody else.
+    pub(crate) fn go_on_behind(&mut self, after: Position) {
+        if let Some(subscription) = &mut self.subscription {
+            subscription.go_on_behind(after);
+        }
+    }
+
+    /// Whether the log is read next.
+    pub(crate) fn needs_log(&self) -> bool {
+        self.subscription.as_ref().is_some_and(Subscription::needs_log)
+    }
+
+    /// Its socket is of no more use.
+    pub(crate) fn cut_off(&mut self, why: Disconnect) {
+        self.end = self.end.or(Some(why));
+    }
+
     fn end(&mut self, why: Disconnect) {
         self.end = Some(why);
         self.subscription = None;
@@ -98,6 +143,10 @@ impl Streaming {
 }
 
 impl Awaited {
+    fn new(closing: &Closing) -> Self {
+        Self { begun: Box::pin(closing.begun()), waker: None }
+    }
+
     fn poll(&mut self, has_begun: bool, context: &mut Context<'_>) -> Poll<Begun> {
         let is_known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
         if is_known && !has_begun {

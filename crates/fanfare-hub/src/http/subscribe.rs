@@ -8,7 +8,8 @@ use http::{Method, Response, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 
 use super::{
-    Answer, AnswerBody, Api, ClientAddress, CutOff, Problem, empty, retry, stream::Streaming,
+    Answer, AnswerBody, Api, ClientAddress, CutOff, Detached, OnSocket, Problem, empty, retry,
+    stream::Streaming,
 };
 use crate::{
     Format, From, Selection, Selector, Subscribed, auth::Identity, log::ReadError, metrics::Refusal,
@@ -42,7 +43,13 @@ pub(crate) async fn subscribe(
         Subscribed::Stream(subscription) => {
             let cut_off = request.extensions.get::<CutOff>().cloned();
             let expires = identity.expires();
-            Ok(stream(api, Streaming::new(api, subscription, place, cut_off, expires)))
+            let streaming = Streaming::new(api, subscription, place, cut_off, expires);
+            let is_on_socket = request.extensions.get::<OnSocket>().is_some();
+            Ok(if is_on_socket && streaming.may_part() {
+                detached(api, streaming)
+            } else {
+                stream(api, streaming)
+            })
         }
         Subscribed::Over => {
             let mut response = Response::new(empty());
@@ -93,7 +100,19 @@ fn from(request: &Parts, query: &Query<'_>) -> Result<From, Problem> {
     }
 }
 
-fn stream(api: &Api, streaming: Streaming) -> Response<AnswerBody> {
+/// The head of a stream without its body, which is among the extensions.
+fn detached(api: &Api, streaming: Streaming) -> Response<AnswerBody> {
+    let mut response = respond(api, stream::empty::<Result<_, ReadError>>());
+    response.extensions_mut().insert(Detached::new(streaming));
+    response
+}
+
+/// What a stream begins with, on the wire.
+pub(crate) fn opening(api: &Api) -> [Bytes; 2] {
+    [Bytes::from_static(b":ok\n\n"), retry(&api.settings.retry)]
+}
+
+pub(crate) fn stream(api: &Api, streaming: Streaming) -> Response<AnswerBody> {
     let opening = Ok(retry(&api.settings.retry));
     respond(api, stream::once(std::future::ready(opening)).chain(streaming))
 }

@@ -7,7 +7,11 @@ mod embedded;
 mod memory;
 mod retention;
 
-use std::{error, pin::Pin, time::Duration};
+use std::{
+    error,
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
 
 use fanfare_fanout::{Epoch, Position};
 use fanfare_wire::{ByteString, EventName};
@@ -25,6 +29,13 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub u64);
+
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        // Later than any calendar goes.
+        Self::UNIX_EPOCH.checked_add(Duration::from_millis(time.0)).unwrap_or(Self::UNIX_EPOCH)
+    }
+}
 
 impl Timestamp {
     /// Whether it lies more than `age` before `now`.

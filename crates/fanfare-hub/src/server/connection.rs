@@ -5,7 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -26,12 +26,14 @@ use crate::{
 
 use super::{
     Settings,
+    direct::Direct,
     forwarded::Forwarding,
+    handover::{Answered, Handover},
     open::{Entered, Phase},
     service::PeerService,
     tls::Tls,
     watch::{Patience, Watch},
-    watched::Watched,
+    watched::{Home, Watched},
 };
 
 /// The least that hyper takes for a buffer, in bytes.
@@ -48,9 +50,12 @@ struct Shared {
     http: Http,
     patience: Patience,
     forwarding: Arc<Forwarding>,
+    /// Serves streams on plain sockets; without it hyper does.
+    direct: Option<Direct>,
 }
 
 /// How a connection has ended.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 enum Outcome {
     /// As HTTP says.
     Over,
@@ -58,10 +63,12 @@ enum Outcome {
     Failed(Box<dyn Error + Send + Sync>),
     /// By the hub.
     CutOff(Closing),
+    /// What it answers last needs no HTTP any more.
+    Detached(Answered),
 }
 
 impl Connector {
-    pub(super) fn new(api: Api, settings: Settings) -> Self {
+    pub(super) fn new(api: Api, settings: Settings, direct: Option<Direct>) -> Self {
         let http = http(&settings);
         let patience = Patience {
             header: settings.header_timeout,
@@ -70,7 +77,7 @@ impl Connector {
         };
         let forwarding = Forwarding::new(settings.trusted_proxies, settings.forwarding_header);
         let forwarding = Arc::new(forwarding);
-        Self(Arc::new(Shared { api, http, patience, forwarding }))
+        Self(Arc::new(Shared { api, http, patience, forwarding, direct }))
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -89,7 +96,7 @@ impl Connector {
         tokio::spawn(async move {
             set_up(&socket, shared.patience);
             match tls {
-                None => shared.serve(socket, peer, &entered, Instant::now()).await,
+                None => shared.serve_plain(socket, peer, entered).await,
                 Some(tls) => shared.serve_tls(socket, peer, &tls, &entered).await,
             }
         });
@@ -128,10 +135,21 @@ fn set_up(socket: &TcpStream, patience: Patience) {
 }
 
 impl Shared {
+    async fn serve_plain(&self, socket: TcpStream, peer: SocketAddr, entered: Entered) {
+        let handover = self.direct.as_ref().map(|_| Handover::default());
+        let left = self.serve(socket, peer, &entered, Instant::now(), handover).await;
+        if let (Some(direct), Some((socket, answered))) = (self.direct.clone(), left) {
+            direct.serve(socket, answered, entered).await;
+        }
+    }
+
     async fn serve_tls(&self, socket: TcpStream, peer: SocketAddr, tls: &Tls, entered: &Entered) {
         let begun = Instant::now();
         match self.handshake(socket, tls, entered, begun).await {
-            Some(Ok(socket)) => self.serve(socket, peer, entered, begun).await,
+            Some(Ok(socket)) => {
+                // Its streams need TLS, and are never detached.
+                self.serve(socket, peer, entered, begun, None).await;
+            }
             Some(Err(error)) => {
                 tracing::debug!(%error, %peer, "a TLS handshake failed");
                 self.api.hub().metrics().closings.count(Closing::Tls);
@@ -166,7 +184,15 @@ impl Shared {
         .await
     }
 
-    async fn serve<S>(&self, socket: S, peer: SocketAddr, entered: &Entered, begun: Instant)
+    /// Serves a connection up to its end, or up to where a stream is left that needs no HTTP any more.
+    async fn serve<S>(
+        &self,
+        socket: S,
+        peer: SocketAddr,
+        entered: &Entered,
+        begun: Instant,
+        handover: Option<Handover>,
+    ) -> Option<(S, Answered)>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -178,17 +204,27 @@ impl Shared {
             peer: peer.ip(),
             forwarding: self.forwarding.clone(),
             cut_off: cut_off.clone(),
+            handover: handover.clone(),
         };
-        let io = TokioIo::new(Watched { socket, watch: watch.clone() });
-        let connection = pin!(self.http.serve_connection(io, service));
-        let outcome = attend(connection, &watch, entered, &cut_off).await;
-        self.note(outcome, peer);
+        let home = Home::default();
+        let io = TokioIo::new(Watched::new(socket, watch.clone(), home.clone()));
+        let outcome = {
+            let connection = pin!(self.http.serve_connection(io, service));
+            attend(connection, &watch, entered, &cut_off, handover.as_ref()).await
+        };
+        let Outcome::Detached(answered) = outcome else {
+            self.note(outcome, peer);
+            return None;
+        };
+        // The connection is dropped, and has brought it home.
+        let socket = home.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some((socket, answered))
     }
 
     fn note(&self, outcome: Outcome, peer: SocketAddr) {
         let closings = &self.api.hub().metrics().closings;
         match outcome {
-            Outcome::Over => {}
+            Outcome::Over | Outcome::Detached(_) => {}
             Outcome::CutOff(why) => {
                 tracing::debug!(?why, %peer, "a connection was cut off");
                 closings.count(why);
@@ -210,6 +246,7 @@ async fn attend<S>(
     watch: &Watch,
     entered: &Entered,
     cut_off: &CutOff,
+    handover: Option<&Handover>,
 ) -> Outcome
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -234,6 +271,13 @@ where
                     Ok(()) => Outcome::Over,
                     Err(error) => Outcome::Failed(error),
                 });
+            }
+            if let Some(offer) = handover.and_then(Handover::take) {
+                if is_leaving || watch.has_unsent() {
+                    offer.refuse();
+                    continue;
+                }
+                return Poll::Ready(Outcome::Detached(offer.accept()));
             }
             let Some((due, why)) = watch.deadline() else { return Poll::Pending };
             ready!(alarm.poll(due, context));

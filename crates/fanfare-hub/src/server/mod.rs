@@ -29,14 +29,21 @@
 
 mod accept;
 mod connection;
+mod direct;
 mod forwarded;
+mod handover;
 mod open;
 mod service;
 mod tls;
 mod watch;
 mod watched;
 
-use std::{num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::select;
 use tokio::{net::TcpListener, time::timeout};
@@ -45,6 +52,7 @@ use crate::{http::Api, log::AppendError};
 
 use accept::Acceptor;
 use connection::Connector;
+use direct::Direct;
 use open::OpenConnections;
 
 pub use forwarded::{ForwardingHeader, Network, NetworkError};
@@ -78,6 +86,10 @@ pub struct Settings {
     pub write_buffer_bytes: usize,
     /// Requests at once in one HTTP/2 connection. Default: 200.
     pub max_requests_per_connection: u32,
+    /// Threads that write streams into plain HTTP/1.1 connections, each of its own; `None`: streams are
+    /// written by hyper on tokio's threads, as those over HTTP/2 and TLS always are. Default: one for
+    /// each CPU.
+    pub engine_threads: Option<NonZeroUsize>,
     /// How long a shutdown may take. Default: 5 seconds.
     pub grace: Duration,
     /// Proxies whose word is taken for the address of a client. Default: none, and then a client's
@@ -97,6 +109,7 @@ impl Default for Settings {
             write_timeout: Duration::from_mins(1),
             write_buffer_bytes: 64 * 1024,
             max_requests_per_connection: 200,
+            engine_threads: std::thread::available_parallelism().ok(),
             grace: Duration::from_secs(5),
             trusted_proxies: vec![],
             forwarding_header: ForwardingHeader::default(),
@@ -154,15 +167,26 @@ impl Server {
         let Self { api, settings, listeners } = self;
         let grace = settings.grace;
         let open = OpenConnections::new(settings.max_connections, api.hub());
-        let connector = Connector::new(api.clone(), settings);
+        let direct = direct(&api, &settings);
+        let connector = Connector::new(api.clone(), settings, direct.clone());
         let acceptor = Acceptor::new(listeners, connector, open.clone());
         select(pin!(acceptor.run()), pin!(shutdown)).await;
         // The listeners are closed with the future that had them.
         api.begin_shutdown(grace);
+        direct.iter().for_each(Direct::begin_shutdown);
         end(&open, grace).await;
         api.hub().end_streams();
         api.hub().close().await
     }
+}
+
+/// What serves streams on plain sockets. Without it hyper does.
+fn direct(api: &Api, settings: &Settings) -> Option<Direct> {
+    let started = Direct::start(api.clone(), settings, settings.engine_threads?);
+    if let Err(error) = &started {
+        tracing::warn!(%error, "there is no engine, so each stream costs a task");
+    }
+    started.ok()
 }
 
 /// Ends all connections within the grace period.

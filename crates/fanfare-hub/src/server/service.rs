@@ -9,22 +9,23 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::Service};
 
 use crate::{
-    http::{AnswerBody, Api, ClientAddress, CutOff},
+    http::{AnswerBody, Api, ClientAddress, CutOff, Detached, OnSocket},
     log::BoxError,
 };
 
 use super::{
     forwarded::Forwarding,
+    handover::{Answered, Handover},
     watch::{InFlight, Watch},
 };
 
 /// Answers the requests of one connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct PeerService {
     pub(super) api: Api,
     pub(super) watch: Arc<Watch>,
@@ -32,6 +33,8 @@ pub(super) struct PeerService {
     pub(super) peer: IpAddr,
     pub(super) forwarding: Arc<Forwarding>,
     pub(super) cut_off: CutOff,
+    /// Where streams are offered that need no hyper.
+    pub(super) handover: Option<Handover>,
 }
 
 /// The body of an answer, whose request is in flight until it is dropped.
@@ -51,9 +54,21 @@ impl Service<Request<Incoming>> for PeerService {
         let address = self.forwarding.client(self.peer, request.headers());
         request.extensions_mut().insert(ClientAddress(address));
         request.extensions_mut().insert(self.cut_off.clone());
+        let handover = self.handover.clone().filter(|_| request.version() == Version::HTTP_11);
+        if handover.is_some() {
+            request.extensions_mut().insert(OnSocket);
+        }
         let api = self.api.clone();
         Box::pin(async move {
-            let response = api.answer(request).await;
+            let mut response = api.answer(request).await;
+            if let Some(handover) = handover
+                && let Some(detached) = response.extensions_mut().remove::<Detached>()
+                && let Some(streaming) = detached.take()
+            {
+                let (head, _) = response.into_parts();
+                let refused = handover.offer(Answered { head, streaming }).await;
+                response = api.attach(refused.head, refused.streaming);
+            }
             Ok(response.map(|body| AnsweredBody { body, _in_flight: in_flight }))
         })
     }

@@ -84,6 +84,11 @@ impl Watch {
         }
     }
 
+    /// Whether something waits to be written.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.state().blocked_since.is_some()
+    }
+
     /// The peer has taken something.
     pub(super) fn has_written(&self) {
         self.state().blocked_since = None;

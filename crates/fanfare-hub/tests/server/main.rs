@@ -25,3 +25,8 @@ mod support;
 mod tls;
 /// Who may do what, and until when.
 mod tokens;
+/// The engine's streams next to hyper's.
+mod ways;
+
+/// Streams on plain sockets are the engine's.
+const HAS_ENGINE: bool = true;

@@ -74,7 +74,17 @@ impl Running {
         http: http::Settings,
         tls: Option<Arc<Tls>>,
     ) -> Self {
-        let api = Api::new(hub(), Sse::new(), http);
+        let engine_threads = settings.engine_threads.filter(|_| crate::HAS_ENGINE);
+        Self::serve(hub(), Settings { engine_threads, ..settings }, http, tls).await
+    }
+
+    pub(crate) async fn serve(
+        hub: Hub,
+        settings: Settings,
+        http: http::Settings,
+        tls: Option<Arc<Tls>>,
+    ) -> Self {
+        let api = Api::new(hub, Sse::new(), http);
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = Server::new(api.clone(), settings);

@@ -1,0 +1,140 @@
+//! The clients of a thread.
+
+use std::{
+    io::{self, Read},
+    net,
+};
+
+use bytes::Bytes;
+use mio::{Interest, Registry, Token, net::TcpStream};
+use slab::Slab;
+
+use super::{Client, Left, Why, written::Written};
+use crate::{Position, cursor::Place};
+
+/// What a peer may send although it has nothing to say, at a time.
+const CHATTER_READS: usize = 16;
+
+/// A socket and its place in a channel.
+pub(super) struct Seat {
+    pub(super) socket: TcpStream,
+    /// The channel's key, and the index among its readers.
+    pub(super) channel: u32,
+    pub(super) index: u32,
+    pub(super) place: Place,
+    /// The newest frame that it was given.
+    pub(super) after: Position,
+    /// What its socket does not take yet.
+    pub(super) blocked: Option<Box<Blocked>>,
+    /// The tick of the last write.
+    pub(super) written: u64,
+    /// The tick in which it is to be given back.
+    pub(super) until: u64,
+    /// The tick in which it is looked at.
+    pub(super) look: u64,
+    pub(super) client: Box<dyn Client>,
+}
+
+pub(super) struct Blocked {
+    pub(super) written: Written,
+    pub(super) done: usize,
+    /// The tick since when the socket has taken nothing.
+    pub(super) since: u64,
+}
+
+/// How a socket took what was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Took {
+    Everything,
+    /// It has to be waited for.
+    NotAll,
+    /// The peer is gone.
+    Gone,
+}
+
+impl Seat {
+    /// Writes frames, or has them wait. Nothing may be waiting.
+    pub(super) fn write(&mut self, written: &Written, now: u64) -> Took {
+        match attempt(written, 0, &mut self.socket) {
+            Ok(done) if done == written.len() => {
+                self.written = now;
+                Took::Everything
+            }
+            Ok(done) => {
+                let written = written.clone();
+                self.blocked = Some(Box::new(Blocked { written, done, since: now }));
+                Took::NotAll
+            }
+            Err(_) => Took::Gone,
+        }
+    }
+
+    /// Goes on with what waits.
+    pub(super) fn go_on(&mut self, now: u64) -> Took {
+        let Some(blocked) = &mut self.blocked else { return Took::Everything };
+        let Ok(taken) = attempt(&blocked.written, blocked.done, &mut self.socket) else {
+            return Took::Gone;
+        };
+        blocked.done += taken;
+        if taken > 0 {
+            blocked.since = now;
+        }
+        if blocked.done < blocked.written.len() {
+            return Took::NotAll;
+        }
+        self.blocked = None;
+        self.written = now;
+        Took::Everything
+    }
+
+    /// Whether the peer is still there. What it sends is nothing that anybody waits for.
+    pub(super) fn is_there(&mut self) -> bool {
+        let mut chatter = [0; 1024];
+        for _ in 0..CHATTER_READS {
+            match self.socket.read(&mut chatter) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Ends its stay.
+    pub(super) fn leave(mut self, why: Why, registry: &Registry) {
+        // A socket that cannot be deregistered is of no use to anybody else.
+        let is_free = registry.deregister(&mut self.socket).is_ok();
+        let unsent =
+            self.blocked.map_or_else(Bytes::new, |blocked| blocked.written.unsent(blocked.done));
+        let is_usable = is_free && !matches!(why, Why::Gone | Why::Stalled);
+        let socket = is_usable.then(|| net::TcpStream::from(self.socket));
+        self.client.leave(Left { why, after: self.after, unsent, socket });
+    }
+}
+
+fn attempt(written: &Written, done: usize, socket: &mut TcpStream) -> io::Result<usize> {
+    loop {
+        match written.write(done, socket) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Enters a client, and has its socket watched.
+pub(super) fn enter(clients: &mut Slab<Seat>, mut seat: Seat, registry: &Registry) -> Option<u32> {
+    let place = clients.vacant_entry();
+    let token = Token(place.key());
+    let interests = Interest::READABLE | Interest::WRITABLE;
+    let (Ok(key), Ok(())) =
+        (u32::try_from(place.key()), registry.register(&mut seat.socket, token, interests))
+    else {
+        seat.leave(Why::Gone, registry);
+        return None;
+    };
+    place.insert(seat);
+    Some(key)
+}

@@ -1,0 +1,116 @@
+//! What a thread of the engine is told.
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Wake,
+};
+
+use mio::{Registry, Token, Waker};
+
+use super::Adoption;
+
+/// The token of a thread's inbox among those of its sockets.
+pub(super) const INBOX: Token = Token(usize::MAX);
+
+/// From any thread to one of the engine's.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    waker: Waker,
+    /// The thread has been woken, and has not looked since.
+    is_awake: AtomicBool,
+    mail: Mutex<Mail>,
+}
+
+/// What lies in an inbox.
+#[derive(Debug, Default)]
+pub(super) struct Mail {
+    pub(super) commands: Vec<Command>,
+    /// Which channels have news.
+    pub(super) channels: Vec<usize>,
+}
+
+pub(super) enum Command {
+    Adopt(Adoption),
+    Recall,
+    Stop,
+}
+
+impl Inbox {
+    pub(super) fn new(registry: &Registry) -> io::Result<Self> {
+        let waker = Waker::new(registry, INBOX)?;
+        Ok(Self { waker, is_awake: AtomicBool::new(false), mail: Mutex::default() })
+    }
+
+    pub(super) fn command(&self, command: Command) {
+        self.mail().commands.push(command);
+        self.wake();
+    }
+
+    fn news(&self, channel: usize) {
+        self.mail().channels.push(channel);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if !self.is_awake.swap(true, Ordering::SeqCst) {
+            // A poller that cannot be woken looks again when its wheel turns.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Takes what lies there. What comes afterwards wakes the thread.
+    pub(super) fn take(&self, mail: &mut Mail) {
+        self.is_awake.store(false, Ordering::SeqCst);
+        std::mem::swap(&mut *self.mail(), mail);
+    }
+
+    fn mail(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a channel wakes: a thread that reads it.
+#[derive(Debug)]
+pub(super) struct News {
+    inbox: Arc<Inbox>,
+    channel: usize,
+    /// The thread has been told, and has not looked since.
+    is_told: AtomicBool,
+}
+
+impl News {
+    pub(super) fn new(inbox: Arc<Inbox>, channel: usize) -> Self {
+        Self { inbox, channel, is_told: AtomicBool::new(false) }
+    }
+
+    /// The thread is about to look.
+    pub(super) fn look(&self) {
+        self.is_told.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Wake for News {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_told.swap(true, Ordering::SeqCst) {
+            self.inbox.news(self.channel);
+        }
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Adopt(_) => "Adopt",
+            Self::Recall => "Recall",
+            Self::Stop => "Stop",
+        })
+    }
+}

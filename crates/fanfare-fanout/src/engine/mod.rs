@@ -1,0 +1,176 @@
+//! Threads that own sockets and write frames into them.
+//!
+//! A socket whose reader has nothing left to read but what is to come is given to an [`Engine`]
+//! ([`Engine::adopt`]). From then on a delivery is one system call: a thread takes the frames from
+//! the channel once for all clients at the same place, and writes them. What the engine cannot do, it
+//! gives back ([`Client::leave`]): a client that fell behind the channel, or whose channel has ended.
+//!
+//! In the order in which things happen:
+//!
+//! 1. [`Engine::adopt`] puts a client into the inbox of a thread (`inbox.rs`).
+//! 2. The thread (`thread.rs`) enters it in its slab (`clients.rs`), and among the readers of its channel
+//!    (`readers.rs`).
+//! 3. An append wakes the thread, once for all that it touches. The thread sweeps the readers of each
+//!    channel with news, some at a time, so that no channel holds up another.
+//! 4. A socket that takes no more keeps what is left of its frames (`written.rs`) until it does.
+//! 5. A wheel (`wheel.rs`) has each client looked at when something may be due: a comment into the
+//!    silence, or its end.
+
+mod clients;
+mod inbox;
+mod readers;
+mod thread;
+mod wheel;
+mod written;
+
+use std::{
+    fmt, io,
+    net::TcpStream,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use crate::{Channel, Position};
+
+use inbox::{Command, Inbox};
+use thread::Thread;
+
+/// How an [`Engine`] is set up.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Threads, each with sockets of its own; one for each CPU is best.
+    pub threads: NonZeroUsize,
+    /// How frames are put into the socket's stream.
+    pub framing: Framing,
+    /// What is written into a silence, and after which time.
+    pub keep_alive: Option<(Duration, Bytes)>,
+    /// How long a socket may take nothing while there is something for it.
+    pub write_timeout: Duration,
+    /// Told of what is written.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// How frames are put into a socket's stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// As they are.
+    Plain,
+    /// Each run as a chunk of HTTP/1.1 (RFC 9112, section 7.1).
+    Chunked,
+}
+
+/// Told of what an engine writes, by its threads. It must not wait.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// The socket of some clients have taken frames, `frames` and `bytes` in all, of which the newest
+    /// is at `newest`.
+    fn delivered(&self, newest: Position, frames: u64, bytes: u64);
+}
+
+/// Whose socket it is.
+pub trait Client: Send {
+    /// The engine is done with it. Called on a thread of the engine, and must not wait.
+    fn leave(self: Box<Self>, left: Left);
+}
+
+/// What an engine gives back.
+#[derive(Debug)]
+pub struct Left {
+    /// Why.
+    pub why: Why,
+    /// Everything up to here is in the socket, but for what is unsent.
+    pub after: Position,
+    /// The rest of what is half written: it goes first.
+    pub unsent: Bytes,
+    /// The socket, in non-blocking mode; `None` if it is of no more use.
+    pub socket: Option<TcpStream>,
+}
+
+/// Why an engine gives a client back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The peer is gone.
+    Gone,
+    /// The socket took nothing for longer than it may.
+    Stalled,
+    /// It fell behind what the channel keeps.
+    Lagged,
+    /// It has everything of a channel that was closed.
+    Ended,
+    /// Its time has come: [`Adoption::until`].
+    Due,
+    /// All were asked for: [`Engine::recall`], or the engine is no more.
+    Recalled,
+}
+
+/// A client for an [`Engine`].
+pub struct Adoption {
+    /// Its socket, in non-blocking mode, with nothing half written.
+    pub socket: TcpStream,
+    /// What it reads.
+    pub channel: Channel,
+    /// Behind which position.
+    pub after: Position,
+    /// When it is to be given back.
+    pub until: Option<Instant>,
+    /// Whose it is.
+    pub client: Box<dyn Client>,
+}
+
+/// Threads that own sockets and write frames into them. Clones are the same engine; dropping the last
+/// ends the threads, which give everything back.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Threads>);
+
+#[derive(Debug)]
+struct Threads {
+    inboxes: Vec<Arc<Inbox>>,
+    turn: AtomicUsize,
+}
+
+impl Engine {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, if there can be no thread or no poller.
+    pub fn start(settings: &Settings) -> io::Result<Self> {
+        let mut threads = Threads { inboxes: vec![], turn: AtomicUsize::new(0) };
+        for index in 0..settings.threads.get() {
+            let (thread, inbox) = Thread::new(settings)?;
+            threads.inboxes.push(inbox);
+            let name = format!("fanfare-engine-{index}");
+            std::thread::Builder::new().name(name).spawn(move || thread.run())?;
+        }
+        Ok(Self(Arc::new(threads)))
+    }
+
+    /// Takes a socket over, until its client [leaves](Client::leave).
+    pub fn adopt(&self, adoption: Adoption) {
+        let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
+        let inboxes = &self.0.inboxes;
+        inboxes[turn % inboxes.len()].command(Command::Adopt(adoption));
+    }
+
+    /// Gives all clients back. Others may be adopted afterwards.
+    pub fn recall(&self) {
+        self.0.inboxes.iter().for_each(|inbox| inbox.command(Command::Recall));
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.inboxes.iter().for_each(|inbox| inbox.command(Command::Stop));
+    }
+}
+
+impl fmt::Debug for Adoption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Adoption").field("after", &self.after).finish_non_exhaustive()
+    }
+}

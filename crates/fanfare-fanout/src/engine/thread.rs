@@ -1,0 +1,405 @@
+//! A thread of the engine.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io, mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Poll, event::Event, net::TcpStream};
+use slab::Slab;
+
+use super::{
+    Adoption, Client, Framing, Left, Observer, Settings, Why,
+    clients::{Seat, Took, enter},
+    inbox::{Command, INBOX, Inbox, Mail, News},
+    readers::{Next, Readers, Runs},
+    wheel::{Entry, Wheel},
+    written::Written,
+};
+use crate::{Channel, Position};
+
+/// Clients that are visited before others get a turn.
+const SLICE: usize = 64;
+/// Runs that a client is given in a row when its socket takes more again.
+const RUNS_IN_A_ROW: usize = 16;
+const EVENTS: usize = 1024;
+/// How precise times are: a part of the silence before a comment, within bounds.
+const TICKS_PER_SILENCE: u32 = 32;
+const SHORTEST_TICK: Duration = Duration::from_millis(5);
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+
+pub(super) struct Thread {
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    framing: Framing,
+    /// What is written into the silence, and how long that is.
+    keep_alive: Option<(Duration, Written)>,
+    write_timeout: Duration,
+    observer: Arc<dyn Observer>,
+
+    clients: Slab<Seat>,
+    channels: Slab<Readers>,
+    keys: HashMap<usize, u32>,
+    /// The channels that have news.
+    queue: VecDeque<u32>,
+    wheel: Wheel,
+    tick: u64,
+    runs: Runs,
+    tally: Tally,
+    is_over: bool,
+}
+
+/// What was delivered since it was told.
+#[derive(Default)]
+struct Tally {
+    newest: Position,
+    frames: u64,
+    bytes: u64,
+}
+
+/// What came of a visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    /// There may be more to give.
+    Given,
+    /// It has everything, or its socket takes no more.
+    Done,
+    /// It has left.
+    Left,
+}
+
+impl Thread {
+    pub(super) fn new(settings: &Settings) -> io::Result<(Self, Arc<Inbox>)> {
+        let poll = Poll::new()?;
+        let inbox = Arc::new(Inbox::new(poll.registry())?);
+        let silence =
+            settings.keep_alive.as_ref().map_or(settings.write_timeout, |(time, _)| *time);
+        let tick = (silence / TICKS_PER_SILENCE).clamp(SHORTEST_TICK, LONGEST_TICK);
+        let keep_alive = settings.keep_alive.clone();
+        let thread = Self {
+            poll,
+            inbox: inbox.clone(),
+            framing: settings.framing,
+            keep_alive: keep_alive
+                .map(|(time, bytes)| (time, Written::new(bytes, settings.framing))),
+            write_timeout: settings.write_timeout,
+            observer: settings.observer.clone(),
+            clients: Slab::new(),
+            channels: Slab::new(),
+            keys: HashMap::new(),
+            queue: VecDeque::new(),
+            wheel: Wheel::new(Instant::now(), tick),
+            tick: 0,
+            runs: Runs::default(),
+            tally: Tally::default(),
+            is_over: false,
+        };
+        Ok((thread, inbox))
+    }
+
+    /// Works until it is told to stop.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        let (mut mail, mut due) = (Mail::default(), vec![]);
+        while !self.is_over {
+            let wait = if self.queue.is_empty() {
+                self.wheel.idle(Instant::now())
+            } else {
+                Some(Duration::ZERO)
+            };
+            match self.poll.poll(&mut events, wait) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Without a poller nothing can be done for anybody.
+                Err(_) => break,
+            }
+            let now = Instant::now();
+            self.tick = self.wheel.tick(now);
+            events
+                .iter()
+                .filter(|event| event.token() != INBOX)
+                .for_each(|event| self.notice(event));
+            self.read(&mut mail);
+            self.wheel.take(now, &mut due);
+            due.drain(..).for_each(|entry| self.look_at(entry));
+            self.sweep();
+            self.tell();
+        }
+        self.recall();
+    }
+
+    fn read(&mut self, mail: &mut Mail) {
+        self.inbox.take(mail);
+        for channel in mail.channels.drain(..) {
+            self.has_news(channel);
+        }
+        for command in mail.commands.drain(..) {
+            match command {
+                Command::Adopt(adoption) => self.adopt(adoption),
+                Command::Recall => self.recall(),
+                Command::Stop => self.is_over = true,
+            }
+        }
+    }
+
+    fn has_news(&mut self, channel: usize) {
+        let Some(readers) = self.channels.get_mut(channel) else { return };
+        readers.has_more = true;
+        if !mem::replace(&mut readers.is_queued, true) {
+            self.queue.extend(u32::try_from(channel).ok());
+        }
+    }
+
+    fn adopt(&mut self, adoption: Adoption) {
+        let Adoption { socket, channel, after, until, client } = adoption;
+        let Some(key) = self.channel(channel) else {
+            return refuse(client, after, socket, Why::Recalled);
+        };
+        let Some(place) = self.channels.get(key as usize).and_then(|readers| readers.place(after))
+        else {
+            self.forget_if_unread(key);
+            return refuse(client, after, socket, Why::Lagged);
+        };
+        let seat = Seat {
+            socket: TcpStream::from_std(socket),
+            channel: key,
+            index: 0,
+            place,
+            after,
+            blocked: None,
+            written: self.tick,
+            look: u64::MAX,
+            until: until.map_or(u64::MAX, |until| self.wheel.tick(until).saturating_add(1)),
+            client,
+        };
+        let Some(client) = enter(&mut self.clients, seat, self.poll.registry()) else {
+            return self.forget_if_unread(key);
+        };
+        self.sit_down(client, key);
+        self.runs.clear();
+        if self.visit(client) == Visit::Given {
+            self.has_news(key as usize);
+        }
+    }
+
+    /// The key of a channel.
+    fn channel(&mut self, channel: Channel) -> Option<u32> {
+        if let Some(key) = self.keys.get(&channel.address()) {
+            return Some(*key);
+        }
+        let place = self.channels.vacant_entry();
+        let key = u32::try_from(place.key()).ok()?;
+        self.keys.insert(channel.address(), key);
+        let news = News::new(self.inbox.clone(), place.key());
+        place.insert(Readers::new(channel, news));
+        Some(key)
+    }
+
+    /// A client takes its place among the readers of its channel, and in the wheel.
+    fn sit_down(&mut self, key: u32, channel: u32) {
+        let (Some(readers), Some(seat)) =
+            (self.channels.get_mut(channel as usize), self.clients.get_mut(key as usize))
+        else {
+            return;
+        };
+        // There are fewer than there are keys.
+        seat.index = u32::try_from(readers.keys.len()).unwrap_or(u32::MAX);
+        readers.keys.push(key);
+        self.schedule(key);
+    }
+
+    /// Has a client looked at when something is due, unless that is so already.
+    fn schedule(&mut self, key: u32) {
+        let due = self.due(key);
+        let Some(seat) = self.clients.get_mut(key as usize) else { return };
+        if due < seat.look || seat.look == u64::MAX {
+            seat.look = self.wheel.insert(key, due);
+        }
+    }
+
+    /// The tick in which to look at a client.
+    fn due(&self, key: u32) -> u64 {
+        let Some(seat) = self.clients.get(key as usize) else { return u64::MAX };
+        let due = match (&seat.blocked, &self.keep_alive) {
+            (Some(blocked), _) => self.wheel.after(blocked.since, self.write_timeout),
+            (None, Some((silence, _))) => self.wheel.after(seat.written, *silence),
+            (None, None) => u64::MAX,
+        };
+        due.min(seat.until)
+    }
+
+    /// Something has happened on a socket.
+    fn notice(&mut self, event: &Event) {
+        let key = event.token().0;
+        let Some(seat) = self.clients.get_mut(key) else { return };
+        // Keys come from the slab.
+        let key = u32::try_from(key).unwrap_or(u32::MAX);
+        let is_gone = event.is_error()
+            || event.is_read_closed()
+            || event.is_write_closed()
+            || (event.is_readable() && !seat.is_there());
+        if is_gone {
+            return self.leave(key, Why::Gone);
+        }
+        if event.is_writable() && seat.blocked.is_some() {
+            self.go_on(key);
+        }
+    }
+
+    /// A socket takes more again.
+    fn go_on(&mut self, key: u32) {
+        let Some(seat) = self.clients.get_mut(key as usize) else { return };
+        let channel = seat.channel;
+        match seat.go_on(self.tick) {
+            Took::NotAll => return,
+            Took::Gone => return self.leave(key, Why::Gone),
+            Took::Everything => {}
+        }
+        self.runs.clear();
+        for _ in 0..RUNS_IN_A_ROW {
+            if self.visit(key) != Visit::Given {
+                return;
+            }
+        }
+        self.has_news(channel as usize);
+    }
+
+    /// Looks at a client because of the time.
+    fn look_at(&mut self, entry: Entry) {
+        let Some(seat) = self.clients.get_mut(entry.key as usize) else { return };
+        if seat.look != entry.tick {
+            return;
+        }
+        seat.look = u64::MAX;
+        if seat.until <= self.tick {
+            return self.leave(entry.key, Why::Due);
+        }
+        if self.due(entry.key) <= self.tick && !self.break_silence(entry.key) {
+            return;
+        }
+        self.schedule(entry.key);
+    }
+
+    /// Says something to a client that has heard nothing for long; tells whether it is still there.
+    fn break_silence(&mut self, key: u32) -> bool {
+        let Some(seat) = self.clients.get_mut(key as usize) else { return false };
+        if seat.blocked.is_some() {
+            self.leave(key, Why::Stalled);
+            return false;
+        }
+        let Some((_, comment)) = &self.keep_alive else { return true };
+        if seat.write(comment, self.tick) == Took::Gone {
+            self.leave(key, Why::Gone);
+            return false;
+        }
+        true
+    }
+
+    /// Visits some of the readers of the channel whose turn it is.
+    fn sweep(&mut self) {
+        let Some(channel) = self.queue.pop_front() else { return };
+        self.runs.clear();
+        let Some(readers) = self.channels.get_mut(channel as usize) else { return };
+        if readers.left == 0 {
+            readers.begin_sweep();
+        }
+        for _ in 0..SLICE {
+            let Some(readers) = self.channels.get_mut(channel as usize) else { return };
+            let Some(key) = readers.next_key() else { break };
+            if self.visit(key) == Visit::Given
+                && let Some(readers) = self.channels.get_mut(channel as usize)
+            {
+                readers.has_more = true;
+            }
+        }
+        let Some(readers) = self.channels.get_mut(channel as usize) else { return };
+        readers.is_queued = readers.left > 0 || readers.has_more;
+        if readers.is_queued {
+            self.queue.push_back(channel);
+        }
+    }
+
+    /// Gives a client the next run.
+    fn visit(&mut self, key: u32) -> Visit {
+        let Some(seat) = self.clients.get_mut(key as usize) else { return Visit::Left };
+        if seat.blocked.is_some() {
+            return Visit::Done;
+        }
+        let Some(readers) = self.channels.get(seat.channel as usize) else { return Visit::Left };
+        let piece = match readers.next(&mut seat.place, &mut self.runs, self.framing) {
+            Next::Piece(piece) => piece,
+            Next::Nothing => return Visit::Done,
+            Next::Lag => return self.send_off(key, Why::Lagged),
+            Next::End => return self.send_off(key, Why::Ended),
+        };
+        seat.after = piece.last;
+        self.tally.add(piece.last, piece.frames, piece.bytes);
+        match seat.write(&piece.written, self.tick) {
+            Took::Everything => Visit::Given,
+            Took::NotAll => {
+                self.schedule(key);
+                Visit::Done
+            }
+            Took::Gone => self.send_off(key, Why::Gone),
+        }
+    }
+
+    fn send_off(&mut self, key: u32, why: Why) -> Visit {
+        self.leave(key, why);
+        Visit::Left
+    }
+
+    fn leave(&mut self, key: u32, why: Why) {
+        let Some(seat) = self.clients.try_remove(key as usize) else { return };
+        let channel = seat.channel;
+        if let Some(readers) = self.channels.get_mut(channel as usize) {
+            readers.keys.swap_remove(seat.index as usize);
+            if let Some(moved) = readers.keys.get(seat.index as usize)
+                && let Some(moved) = self.clients.get_mut(*moved as usize)
+            {
+                moved.index = seat.index;
+            }
+        }
+        seat.leave(why, self.poll.registry());
+        self.forget_if_unread(channel);
+    }
+
+    fn forget_if_unread(&mut self, channel: u32) {
+        let is_unread =
+            self.channels.get(channel as usize).is_some_and(|readers| readers.keys.is_empty());
+        if is_unread && let Some(readers) = self.channels.try_remove(channel as usize) {
+            self.keys.remove(&readers.address());
+            readers.close();
+        }
+    }
+
+    /// Gives everybody back.
+    fn recall(&mut self) {
+        let keys: Vec<usize> = self.clients.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.leave(u32::try_from(key).unwrap_or(u32::MAX), Why::Recalled);
+        }
+    }
+
+    fn tell(&mut self) {
+        let Tally { newest, frames, bytes } = mem::take(&mut self.tally);
+        if frames > 0 {
+            self.observer.delivered(newest, frames, bytes);
+        }
+    }
+}
+
+impl Tally {
+    fn add(&mut self, newest: Position, frames: u64, bytes: u64) {
+        self.newest = self.newest.max(newest);
+        self.frames += frames;
+        self.bytes += bytes;
+    }
+}
+
+/// Gives a client back that never got a seat.
+fn refuse(client: Box<dyn Client>, after: Position, socket: std::net::TcpStream, why: Why) {
+    client.leave(Left { why, after, unsent: bytes::Bytes::new(), socket: Some(socket) });
+}

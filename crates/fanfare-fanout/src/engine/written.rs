@@ -1,0 +1,114 @@
+//! Frames on their way into a socket.
+
+use std::io::{self, IoSlice, Write};
+
+use bytes::Bytes;
+
+use super::Framing;
+
+/// What one write is about: frames, with what is before and behind them.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    head: Head,
+    bytes: Bytes,
+    tail: &'static [u8],
+}
+
+/// The line before a chunk, such as `1f4\r\n`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Head {
+    text: [u8; LONGEST_HEAD],
+    len: u8,
+}
+
+const LONGEST_HEAD: usize = 18;
+
+impl Written {
+    pub(super) fn new(bytes: Bytes, framing: Framing) -> Self {
+        match framing {
+            Framing::Plain => Self { head: Head::default(), bytes, tail: b"" },
+            Framing::Chunked => Self { head: Head::of_chunk(bytes.len()), bytes, tail: b"\r\n" },
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.head.len) + self.bytes.len() + self.tail.len()
+    }
+
+    /// Writes what lies behind `done` bytes of it, or a part of that; tells how much.
+    pub(super) fn write(&self, done: usize, to: &mut impl Write) -> io::Result<usize> {
+        let [head, bytes, tail] = self.rest(done);
+        if head.is_empty() && tail.is_empty() {
+            return to.write(bytes);
+        }
+        to.write_vectored(&[IoSlice::new(head), IoSlice::new(bytes), IoSlice::new(tail)])
+    }
+
+    /// What lies behind `done` bytes of it.
+    fn rest(&self, done: usize) -> [&[u8]; 3] {
+        let mut done = done;
+        [self.head.as_bytes(), &self.bytes, self.tail].map(|part| {
+            let skipped = done.min(part.len());
+            done -= skipped;
+            &part[skipped..]
+        })
+    }
+
+    /// A copy of that.
+    pub(super) fn unsent(&self, done: usize) -> Bytes {
+        self.rest(done).concat().into()
+    }
+}
+
+impl Head {
+    fn of_chunk(len: usize) -> Self {
+        let mut text = [0; LONGEST_HEAD];
+        let mut start = LONGEST_HEAD - 2;
+        text[start..].copy_from_slice(b"\r\n");
+        let mut rest = len;
+        loop {
+            start -= 1;
+            text[start] = b"0123456789abcdef"[rest % 16];
+            rest /= 16;
+            if rest == 0 {
+                break;
+            }
+        }
+        text.copy_within(start.., 0);
+        // At most 18.
+        Self { text, len: u8::try_from(LONGEST_HEAD - start).unwrap_or_default() }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_framed_whatever_its_length() {
+        for (len, line) in [(0, "0\r\n"), (1, "1\r\n"), (31, "1f\r\n"), (65536, "10000\r\n")] {
+            assert_eq!(Head::of_chunk(len).as_bytes(), line.as_bytes());
+        }
+        assert_eq!(Head::of_chunk(usize::MAX).as_bytes(), b"ffffffffffffffff\r\n");
+    }
+
+    #[test]
+    fn it_goes_on_wherever_it_was_cut() {
+        for framing in [Framing::Chunked, Framing::Plain] {
+            let written = Written::new(Bytes::from_static(b"data: x\n\n"), framing);
+            let whole = written.unsent(0);
+            assert_eq!(whole.len(), written.len());
+            for cut in 0..whole.len() {
+                let mut out = whole[..cut].to_vec();
+                assert_eq!(written.write(cut, &mut out).unwrap(), whole.len() - cut);
+                assert_eq!((&out, &written.unsent(cut)), (&whole.to_vec(), &whole.slice(cut..)));
+            }
+        }
+        let chunked = Written::new(Bytes::from_static(b"data: x\n\n"), Framing::Chunked);
+        assert_eq!(chunked.unsent(0), "9\r\ndata: x\n\n\r\n");
+    }
+}

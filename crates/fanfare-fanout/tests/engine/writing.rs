@@ -1,0 +1,147 @@
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use fanfare_fanout::{Channel, Options, Position, engine::Framing};
+
+use fanfare_wire::Event;
+
+use crate::support::*;
+
+#[test]
+fn everybody_is_given_what_lies_behind_their_place_and_what_comes() {
+    let running = Running::plain();
+    let channel = Channel::<()>::new(Options::default());
+    channel.append_all(["a".into(), "b".into()]).unwrap();
+    let mut all = running.adopt(&channel, Position::START);
+    let mut some = running.adopt(&channel, Position(1));
+    let mut new = running.adopt(&channel, Position(2));
+    all.reads("data: a\n\ndata: b\n\n");
+    some.reads("data: b\n\n");
+    channel.append("c".into()).unwrap();
+    for peer in [&mut all, &mut some, &mut new] {
+        peer.reads("data: c\n\n");
+    }
+    running.until_frames(6);
+    assert_eq!(running.counted.bytes.load(Ordering::SeqCst), 6 * 9);
+}
+
+#[test]
+fn a_run_is_a_chunk() {
+    let running = Running::start(settings(Framing::Chunked));
+    let channel = Channel::<()>::new(Options::default());
+    channel.append_all(["a".into(), "b".into()]).unwrap();
+    let mut peer = running.adopt(&channel, Position::START);
+    peer.reads("12\r\ndata: a\n\ndata: b\n\n\r\n");
+}
+
+#[test]
+fn what_comes_late_to_a_channel_but_was_given_before_is_left_out() {
+    let running = Running::plain();
+    let channel = Channel::<()>::new(Options::default());
+    let mut peer = running.adopt(&channel, Position(7));
+    for position in [3, 7, 8] {
+        let event = Event::new(format!("{position}"));
+        channel.append_at([(Position(position), event)]).unwrap();
+    }
+    peer.reads("data: 8\n\n");
+}
+
+#[test]
+fn many_channels_have_their_own_readers() {
+    let running = Running::plain();
+    let channels: Vec<_> = (0..50).map(|_| Channel::<()>::new(Options::default())).collect();
+    let mut peers: Vec<_> =
+        channels.iter().map(|channel| running.adopt(channel, Position::START)).collect();
+    for (index, channel) in channels.iter().enumerate() {
+        channel.append(Event::new(format!("{index}"))).unwrap();
+    }
+    for (index, peer) in peers.iter_mut().enumerate() {
+        peer.reads(&format!("data: {index}\n\n"));
+    }
+}
+
+#[test]
+fn a_flood_is_complete_and_in_order_for_all_who_read() {
+    const EVENTS: u32 = 20_000;
+    let running = Running::plain();
+    let channel = bounded(EVENTS as usize);
+    let peers: Vec<_> = (0..20).map(|_| running.adopt(&channel, Position::START)).collect();
+    let readers: Vec<_> = peers
+        .into_iter()
+        .map(|mut peer| {
+            std::thread::spawn(move || {
+                for number in 0..EVENTS {
+                    peer.reads(&format!("data: {number}\n\n"));
+                }
+            })
+        })
+        .collect();
+    for number in 0..EVENTS {
+        channel.append(Event::new(format!("{number}"))).unwrap();
+    }
+    for reader in readers {
+        reader.join().unwrap();
+    }
+}
+
+#[test]
+fn a_socket_that_takes_nothing_for_a_while_goes_on_where_it_was() {
+    let running = Running::start(settings(Framing::Chunked));
+    let channel = bounded(10_000);
+    let mut slow = running.adopt(&channel, Position::START);
+    let mut fast = running.adopt(&channel, Position::START);
+    let fast = std::thread::spawn(move || unchunked(&mut fast, 1000));
+    let data = "x".repeat(10_000);
+    for number in 0..1000 {
+        channel.append(Event::new(format!("{number}{data}"))).unwrap();
+        if number % 100 == 0 {
+            // The fast one is given all while the slow one's socket is full.
+            running.until_frames(number);
+        }
+    }
+    for wire in [fast.join().unwrap(), unchunked(&mut slow, 1000)] {
+        let numbers = wire.split("data: ").skip(1).map(|event| event.split('x').next().unwrap());
+        assert!(numbers.eq((0..1000).map(|number| number.to_string())));
+    }
+}
+
+/// The bytes of chunks up to this many events.
+fn unchunked(peer: &mut Peer, events: usize) -> String {
+    use std::io::Read;
+    let (mut wire, mut count) = (String::new(), 0);
+    while count < events {
+        let mut line = vec![];
+        while !line.ends_with(b"\r\n") {
+            let mut byte = [0];
+            peer.socket.read_exact(&mut byte).unwrap();
+            line.extend(byte);
+        }
+        let digits = str::from_utf8(&line).unwrap().trim();
+        let mut chunk = vec![0; usize::from_str_radix(digits, 16).unwrap() + 2];
+        peer.socket.read_exact(&mut chunk).unwrap();
+        let text = str::from_utf8(&chunk).unwrap().strip_suffix("\r\n").unwrap();
+        count += text.matches("\n\n").count();
+        wire.push_str(text);
+    }
+    wire
+}
+
+#[test]
+fn a_silence_is_broken() {
+    let silence = Duration::from_millis(200);
+    let keep_alive = Some((silence, Bytes::from_static(b":\n\n")));
+    let running = Running::start(fanfare_fanout::engine::Settings {
+        keep_alive,
+        ..settings(Framing::Chunked)
+    });
+    let channel = Channel::<()>::new(Options::default());
+    let begun = Instant::now();
+    let mut peer = running.adopt(&channel, Position::START);
+    peer.reads("3\r\n:\n\n\r\n3\r\n:\n\n\r\n");
+    assert!(begun.elapsed() >= silence * 2, "{:?}", begun.elapsed());
+    channel.append("a".into()).unwrap();
+    peer.reads("9\r\ndata: a\n\n\r\n3\r\n:\n\n\r\n");
+}

@@ -1,0 +1,274 @@
+//! Streams on sockets without hyper: the engine's, while there is nothing to do but to wait for what
+//! comes, and a task's otherwise.
+
+use std::{
+    io,
+    num::NonZeroUsize,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::{Duration, SystemTime},
+};
+
+use bytes::{Buf, Bytes};
+use fanfare_fanout::{
+    Position,
+    engine::{self, Adoption, Engine, Framing, Left, Why},
+};
+use futures_core::Stream;
+use http::{Version, response::Parts};
+use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::Semaphore, time::timeout};
+
+use crate::{
+    Hub,
+    http::{Api, Parted, Streaming},
+    metrics::{Closing, Disconnect},
+};
+
+use super::{
+    Settings,
+    handover::Answered,
+    open::{Entered, Phase},
+};
+
+/// How many streams read the log at the same time. More wait for their turn.
+const LOG_READERS: usize = 64;
+
+const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
+const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
+
+/// Serves streams on their sockets. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Direct(Arc<Shared>);
+
+struct Shared {
+    api: Api,
+    engine: Engine,
+    runtime: Handle,
+    write_timeout: Duration,
+    log_readers: Semaphore,
+}
+
+/// A stream and its place among the connections.
+struct Connection {
+    direct: Direct,
+    streaming: Streaming,
+    entered: Entered,
+}
+
+/// What is next for a stream.
+enum Step {
+    Bytes(Bytes),
+    /// The engine can go on with it.
+    Part(Parted),
+    End,
+    /// It cannot go on.
+    Fail,
+    /// All connections are cut off.
+    CutOff,
+}
+
+/// Counts what the engine delivers.
+#[derive(Debug)]
+struct Deliveries(Hub);
+
+impl engine::Observer for Deliveries {
+    fn delivered(&self, newest: Position, frames: u64, bytes: u64) {
+        self.0.delivered(newest, frames, bytes);
+    }
+}
+
+impl Direct {
+    /// Starts the engine.
+    pub(super) fn start(api: Api, settings: &Settings, threads: NonZeroUsize) -> io::Result<Self> {
+        let engine = Engine::start(&engine::Settings {
+            threads,
+            framing: Framing::Chunked,
+            keep_alive: Some((api.keep_alive(), KEEP_ALIVE)),
+            write_timeout: settings.write_timeout,
+            observer: Arc::new(Deliveries(api.hub().clone())),
+        })?;
+        Ok(Self(Arc::new(Shared {
+            api,
+            engine,
+            runtime: Handle::current(),
+            write_timeout: settings.write_timeout,
+            log_readers: Semaphore::new(LOG_READERS),
+        })))
+    }
+
+    /// Serves a stream whose head has not been written yet.
+    pub(super) async fn serve(self, socket: TcpStream, answered: Answered, entered: Entered) {
+        let Answered { head, streaming } = answered;
+        let api = &self.0.api;
+        let mut begin = head_bytes(&head, api.hub().now().into());
+        api.opening().iter().for_each(|bytes| append_chunk(&mut begin, bytes));
+        Connection { direct: self, streaming, entered }.run(socket, begin.into()).await;
+    }
+
+    /// Has the engine give all streams back, so that they end as they should. From now on none may be
+    /// given to it.
+    pub(super) fn begin_shutdown(&self) {
+        self.0.engine.recall();
+    }
+}
+
+impl Connection {
+    async fn run(mut self, mut socket: TcpStream, unsent: Bytes) {
+        if !self.write(&mut socket, unsent).await {
+            return;
+        }
+        loop {
+            let bytes = match self.next().await {
+                Step::Bytes(bytes) => chunk(&bytes),
+                Step::Part(parted) => return self.part(socket, parted),
+                Step::End => {
+                    // Whoever is gone needs no end.
+                    if self.write(&mut socket, LAST_CHUNK).await {
+                        let _ = socket.shutdown().await;
+                    }
+                    return;
+                }
+                Step::Fail => return,
+                Step::CutOff => return self.is_cut_off(),
+            };
+            if !self.write(&mut socket, bytes).await {
+                return;
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Step {
+        let Self { direct, streaming, entered } = self;
+        let _turn = if streaming.needs_log() {
+            match attend(entered, direct.0.log_readers.acquire()).await {
+                Some(turn) => turn.ok(),
+                None => return Step::CutOff,
+            }
+        } else {
+            None
+        };
+        let next =
+            std::future::poll_fn(|context| match Pin::new(&mut *streaming).poll_next(context) {
+                Poll::Ready(Some(Ok(bytes))) => Poll::Ready(Step::Bytes(bytes)),
+                Poll::Ready(Some(Err(_))) => Poll::Ready(Step::Fail),
+                Poll::Ready(None) => Poll::Ready(Step::End),
+                Poll::Pending => {
+                    streaming.part().map_or(Poll::Pending, |it| Poll::Ready(Step::Part(it)))
+                }
+            });
+        match attend(entered, next).await {
+            Some(step) => step,
+            None => Step::CutOff,
+        }
+    }
+
+    /// Writes everything; tells whether that was possible.
+    async fn write(&mut self, socket: &mut TcpStream, mut bytes: Bytes) -> bool {
+        while bytes.has_remaining() {
+            let writing = timeout(self.direct.0.write_timeout, socket.write_buf(&mut bytes));
+            match attend(&self.entered, writing).await {
+                Some(Ok(Ok(_))) => {}
+                Some(Ok(Err(_))) => return false,
+                Some(Err(_)) => {
+                    self.is_stalled();
+                    return false;
+                }
+                None => {
+                    self.is_cut_off();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn is_cut_off(&mut self) {
+        self.streaming.cut_off(Disconnect::Shutdown);
+        self.direct.0.api.hub().metrics().closings.count(Closing::Grace);
+    }
+
+    fn is_stalled(&mut self) {
+        self.streaming.cut_off(Disconnect::Stalled);
+        self.direct.0.api.hub().metrics().closings.count(Closing::Stalled);
+    }
+
+    /// Gives the socket to the engine.
+    fn part(self, socket: TcpStream, parted: Parted) {
+        // It is of no use otherwise.
+        let Ok(socket) = socket.into_std() else { return };
+        let Parted { channel, after, until } = parted;
+        let until = until.map(Into::into);
+        let shared = self.direct.0.clone();
+        // It would keep the memory of this task.
+        drop(self.entered.waking().take());
+        let client = Box::new(self);
+        shared.engine.adopt(Adoption { socket, channel, after, until, client });
+        if shared.api.has_begun_shutdown() {
+            // It may have come too late to be given back with all others.
+            shared.engine.recall();
+        }
+    }
+}
+
+impl engine::Client for Connection {
+    fn leave(mut self: Box<Self>, left: Left) {
+        let Left { why, after, unsent, socket } = left;
+        if why == Why::Stalled {
+            self.is_stalled();
+        }
+        let Some(socket) = socket else { return };
+        if why == Why::Lagged {
+            self.direct.0.api.hub().metrics().lags.inc();
+        }
+        self.streaming.go_on_behind(after);
+        let runtime = self.direct.0.runtime.clone();
+        runtime.spawn(async move {
+            if let Ok(socket) = TcpStream::from_std(socket) {
+                self.run(socket, unsent).await;
+            }
+        });
+    }
+}
+
+/// The future's output; `None` when all connections are cut off.
+async fn attend<T>(entered: &Entered, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        entered.waking().register(context.waker());
+        if entered.phase() == Phase::CutOff {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// The head of a response whose body is chunks, and ends with the connection.
+fn head_bytes(head: &Parts, now: SystemTime) -> Vec<u8> {
+    debug_assert_eq!(head.version, Version::HTTP_11);
+    let mut bytes = Vec::with_capacity(512);
+    let reason = head.status.canonical_reason().unwrap_or_default();
+    bytes.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", head.status.as_str()).as_bytes());
+    for (name, value) in &head.headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"transfer-encoding: chunked\r\nconnection: close\r\ndate: ");
+    bytes.extend_from_slice(httpdate::fmt_http_date(now).as_bytes());
+    bytes.extend_from_slice(b"\r\n\r\n");
+    bytes
+}
+
+fn chunk(bytes: &[u8]) -> Bytes {
+    let mut chunk = Vec::with_capacity(bytes.len() + 16);
+    append_chunk(&mut chunk, bytes);
+    chunk.into()
+}
+
+fn append_chunk(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+    to.extend_from_slice(bytes);
+    to.extend_from_slice(b"\r\n");
+}
