@@ -18,6 +18,9 @@ mod crash;
 mod followers;
 mod publishers;
 
+// Clients that do what they like.
+mod chaos;
+
 // A disk that is full, and one that cannot promise anything.
 mod disk;
 // A disk that is small, or says so, or fails.

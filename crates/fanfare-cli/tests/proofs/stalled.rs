@@ -59,6 +59,8 @@ struct Crowd {
 /// A subscriber that reads.
 struct Reader {
     socket: TcpStream,
+    /// What has come, and has not been taken apart.
+    read: BytesMut,
     decoder: Decoder,
     chunk: Bytes,
 }
@@ -188,12 +190,12 @@ impl Crowd {
     }
 }
 
-/// A socket on which a stream was asked for. HTTP/1.0 has no chunks to be taken apart.
+/// A socket on which a stream was asked for.
 async fn ask(address: SocketAddr, target: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(16 * 1024).unwrap();
     let mut socket = within("a connection", socket.connect(address)).await.unwrap();
-    let head = format!("GET {target} HTTP/1.0\r\nhost: hub\r\n\r\n");
+    let head = format!("GET {target} HTTP/1.1\r\nhost: hub\r\n\r\n");
     within("a request", socket.write_all(head.as_bytes())).await.unwrap();
     socket
 }
@@ -202,16 +204,10 @@ impl Reader {
     /// A subscriber that has the head of its answer.
     async fn connect(address: SocketAddr, target: &str) -> Self {
         let socket = ask(address, target).await;
-        let mut reader = Self { socket, decoder: Decoder::new(), chunk: Bytes::new() };
-        let mut head = BytesMut::new();
-        let end = loop {
-            if let Some(at) = head.windows(4).position(|part| part == b"\r\n\r\n") {
-                break at + 4;
-            }
-            assert!(reader.more(&mut head).await, "no head, only {head:?}");
-        };
-        assert!(head.split_to(end).starts_with(b"HTTP/1.0 200 "));
-        reader.chunk = head.freeze();
+        let (read, chunk) = (BytesMut::new(), Bytes::new());
+        let mut reader = Self { socket, read, decoder: Decoder::new(), chunk };
+        let head = reader.through(b"\r\n\r\n").await.expect("a head");
+        assert!(head.starts_with(b"HTTP/1.1 200 "));
         reader
     }
 
@@ -241,16 +237,35 @@ impl Reader {
                     return Some(event);
                 }
             }
-            let mut chunk = BytesMut::with_capacity(4096);
-            if !self.more(&mut chunk).await {
-                return None;
-            }
-            self.chunk = chunk.freeze();
+            self.chunk = self.chunk().await?;
         }
     }
 
-    async fn more(&mut self, buffer: &mut BytesMut) -> bool {
-        self.socket.read_buf(buffer).await.is_ok_and(|count| count > 0)
+    /// The next chunk; `None` at the end of the body.
+    async fn chunk(&mut self) -> Option<Bytes> {
+        let line = self.through(b"\r\n").await?;
+        let size = usize::from_str_radix(str::from_utf8(&line).unwrap().trim_end(), 16).unwrap();
+        while self.read.len() < size + 2 {
+            self.more().await?;
+        }
+        let chunk = self.read.split_to(size).freeze();
+        assert_eq!(self.read.split_to(2), "\r\n");
+        (size > 0).then_some(chunk)
+    }
+
+    /// What comes up to a text, and that.
+    async fn through(&mut self, text: &[u8]) -> Option<BytesMut> {
+        loop {
+            if let Some(at) = self.read.windows(text.len()).position(|part| part == text) {
+                return Some(self.read.split_to(at + text.len()));
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn more(&mut self) -> Option<()> {
+        let count = self.socket.read_buf(&mut self.read).await.ok()?;
+        (count > 0).then_some(())
     }
 }
 
