@@ -247,6 +247,7 @@ impl Api {
     }
 
     async fn route(&self, parts: &Parts, body: RequestBody) -> Answer {
+        peer::check_host(parts)?;
         incoming::check_encoding(parts)?;
         let route = Route::of(parts)?;
         if parts.method == Method::OPTIONS {

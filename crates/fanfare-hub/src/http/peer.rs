@@ -1,12 +1,13 @@
-//! What a server tells of the other end of a connection.
+//! What a server tells of the other end of a connection, and what that must not leave open.
 
 use std::{
     net::IpAddr,
     sync::{Arc, OnceLock},
 };
 
-use http::Extensions;
+use http::{Extensions, Version, header, request::Parts};
 
+use super::Problem;
 use crate::metrics::Disconnect;
 
 /// The address of whoever sent a request, among the request's extensions: what is bounded by
@@ -35,4 +36,18 @@ impl CutOff {
     pub(crate) fn reason(&self) -> Option<Disconnect> {
         self.0.get().copied()
     }
+}
+
+/// Refuses a request for more than one host, or for none where there has to be one (RFC 9112, section
+/// 3.2): a proxy in front may have sent it here for another one than this server takes it for.
+pub(super) fn check_host(request: &Parts) -> Result<(), Problem> {
+    let hosts = request.headers.get_all(header::HOST).iter().count();
+    // Without the hub's own server there may have been no head.
+    let is_own = request.extensions.get::<CutOff>().is_some();
+    let least = usize::from(is_own && request.version == Version::HTTP_11);
+    if (least..=1).contains(&hosts) {
+        return Ok(());
+    }
+    let detail = "a request has one Host header";
+    Err(Problem::bad_request(detail).closing(request.version))
 }
