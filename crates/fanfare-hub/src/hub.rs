@@ -18,7 +18,7 @@ use crate::{
     Selection, TopicName,
     event::Format,
     live::Live,
-    log::{AppendError, Appended, Batch, Log, ReadError, Tail, Timestamp},
+    log::{AppendError, Appended, Batch, Log, Read, ReadError, Tail, Timestamp},
     metrics::Metrics,
     own::OwnTopic,
     stats::Reporter,
@@ -200,15 +200,35 @@ impl Hub {
         // First: what is dropped from here on is told, if it is missed.
         let drops = self.0.log.drops(&selection, Position::START).await?;
         let (after, gap) = self.resolve(&selection, from).await?;
-        let is_given = followed.end.is_some_and(|end| after >= end);
         // Who has missed anything is told so first.
-        if is_given && gap.is_none() && own.is_empty() {
+        if let Some(end) = followed.end
+            && gap.is_none()
+            && own.is_empty()
+            && !self.has_any(&selection, after, end).await?
+        {
             return Ok(Subscribed::Over);
         }
         let request = Request { selection, format, after, drops, gap };
         let observer = Observer { metrics: self.0.metrics.clone(), clock: self.0.clock.clone() };
         let log = self.0.log.clone();
         Ok(Subscribed::Stream(Subscription::new(log, own, followed, request, observer)))
+    }
+
+    /// Whether anything is kept between two positions. The last event of a topic may be older than its
+    /// end: other topics went on before that.
+    async fn has_any(
+        &self,
+        selection: &Selection,
+        after: Position,
+        until: Position,
+    ) -> Result<bool, ReadError> {
+        if after >= until {
+            return Ok(false);
+        }
+        let read = Read { selection: selection.clone(), after, until, max_events: 1, max_bytes: 0 };
+        let page = self.0.log.read(read).await?;
+        // Where it gave up looking, there may be more.
+        Ok(!page.records.is_empty() || page.through < until)
     }
 
     /// Behind which position to begin, and what to tell about what is missing.

@@ -2,8 +2,8 @@ use std::sync::atomic::Ordering;
 
 use fanfare_fanout::Bounds;
 use fanfare_hub::{
-    Selector,
-    log::{Limits, Retention, Rule, Timestamp},
+    Selector, TopicName,
+    log::{Batch, Limits, Retention, Rule, Timestamp},
 };
 
 use crate::support::Subject;
@@ -106,6 +106,21 @@ async fn what_is_missing_of_a_topic_that_has_ended_is_told_before_its_end() {
     assert_eq!(gap.parse_json::<serde_json::Value>().unwrap()["reason"], "unknown");
     assert_eq!(foreign.next().await, None);
     let again = http::Request::get("/sse/a").header("last-event-id", gap.id().unwrap().as_str());
+    assert_eq!(subject.ask(again, "").await.status(), 204);
+}
+
+/// Other topics went on before it ended.
+#[tokio::test]
+async fn who_has_the_last_event_of_a_topic_that_has_ended_is_told_that_all_is_over() {
+    let subject = Subject::new();
+    let ids = publish(&subject, "a", 1..=2).await;
+    publish(&subject, "b", 3..=3).await;
+    let ends = vec![TopicName::new("a").unwrap()];
+    subject.hub.publish(Batch { ends, ..Batch::default() }).await.unwrap();
+    let mut resumed = subject.follow_after("/sse/a", &ids[0]).await;
+    assert_eq!(resumed.data().await, "2");
+    assert_eq!(resumed.next().await, None);
+    let again = http::Request::get("/sse/a").header("last-event-id", &ids[1]);
     assert_eq!(subject.ask(again, "").await.status(), 204);
 }
 

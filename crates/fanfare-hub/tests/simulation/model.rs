@@ -250,6 +250,11 @@ impl Model {
         self.behind(selection, place).find(|record| !is_told(record))
     }
 
+    /// Whether anything behind a place is left to give.
+    fn has_any(&self, selection: &Selection, place: u64) -> bool {
+        self.behind(selection, place).any(|record| self.is_kept(record))
+    }
+
     pub(crate) fn is_kept(&self, record: &Record) -> bool {
         self.kept.contains(&record.position.0)
     }
@@ -281,7 +286,7 @@ impl Model {
             },
         };
         match self.ended(selection) {
-            Some(end) if place >= end && missing.is_none() => Start::Over,
+            Some(_) if missing.is_none() && !self.has_any(selection, place) => Start::Over,
             _ => Start::Behind(place, missing),
         }
     }
