@@ -18,11 +18,11 @@ use crate::{
     Selection, TopicName,
     event::Format,
     live::Live,
-    log::{AppendError, Appended, Batch, Log, ReadError, Tail, Timestamp},
+    log::{AppendError, Appended, Batch, Log, Read, ReadError, Tail, Timestamp},
     metrics::Metrics,
     own::OwnTopic,
     stats::Reporter,
-    subscription::{Followed, Observer, Request, Subscription},
+    subscription::{Followed, Observer, Request, Subscription, before_kept},
 };
 
 /// Tells the time. The hub reads no clock itself.
@@ -207,16 +207,38 @@ impl Hub {
         let (own, selection) = selection.split();
         let own = Vec::from_iter(self.0.stats.cursor(&own, format, &from));
         let followed = Followed::now(&*self.0.log, &self.0.live, &selection, format).await?;
+        // First: what is dropped from here on is told, if it is missed.
+        let drops = self.0.log.drops(&selection, Position::START).await?;
         let (after, gap) = self.resolve(&selection, from).await?;
-        let is_given = followed.end.is_some_and(|end| after >= end);
         // Who has missed anything is told so first.
-        if is_given && gap.is_none() && own.is_empty() {
+        if let Some(end) = followed.end
+            && gap.is_none()
+            && own.is_empty()
+            && !self.has_any(&selection, after, end).await?
+        {
             return Ok(Subscribed::Over);
         }
-        let request = Request { selection, format, after, gap };
+        let request = Request { selection, format, after, drops, gap };
         let observer = Observer { metrics: self.0.metrics.clone(), clock: self.0.clock.clone() };
         let log = self.0.log.clone();
         Ok(Subscribed::Stream(Subscription::new(log, own, followed, request, observer)))
+    }
+
+    /// Whether anything is kept between two positions. The last event of a topic may be older than its
+    /// end: other topics went on before that.
+    async fn has_any(
+        &self,
+        selection: &Selection,
+        after: Position,
+        until: Position,
+    ) -> Result<bool, ReadError> {
+        if after >= until {
+            return Ok(false);
+        }
+        let read = Read { selection: selection.clone(), after, until, max_events: 1, max_bytes: 0 };
+        let page = self.0.log.read(read).await?;
+        // Where it gave up looking, there may be more.
+        Ok(!page.records.is_empty() || page.through < until)
     }
 
     /// Behind which position to begin, and what to tell about what is missing.
@@ -228,24 +250,24 @@ impl Hub {
         if selection.is_empty() {
             return Ok((self.0.log.newest(), None));
         }
-        let kept_after = self.0.log.kept_after(selection).await?;
+        let log = &*self.0.log;
         let id = match from {
-            From::Latest => return Ok((self.0.log.newest(), None)),
-            From::Earliest => return Ok((kept_after, None)),
-            From::Last(count) => {
-                let before = self.0.log.before_last(selection, count).await?;
-                return Ok((before.max(kept_after), None));
+            From::Latest => return Ok((log.newest(), None)),
+            From::Earliest => {
+                return Ok((before_kept(log, selection, Position::START).await?, None));
             }
+            From::Last(count) => return Ok((log.before_last(selection, count).await?, None)),
             From::After(id) => id,
         };
-        let known = self.epoch().position(&id).filter(|&asked| asked <= self.0.log.newest());
-        let reason = match known {
-            Some(asked) if asked >= kept_after => return Ok((asked, None)),
-            Some(_) => GapReason::Expired,
-            None => GapReason::Unknown,
+        let known = self.epoch().position(&id).filter(|&asked| asked <= log.newest());
+        let (reason, asked) = match known {
+            Some(asked) if asked >= log.kept_after(selection).await? => return Ok((asked, None)),
+            Some(asked) => (GapReason::Expired, asked),
+            None => (GapReason::Unknown, Position::START),
         };
+        let after = before_kept(log, selection, asked).await?;
         self.0.metrics.gaps.count(reason);
-        Ok((kept_after, Some(self.gap(reason, &id, kept_after))))
+        Ok((after, Some(self.gap(reason, &id, after))))
     }
 
     fn gap(&self, reason: GapReason, requested: &str, resumed_from: Position) -> Bytes {

@@ -41,6 +41,9 @@ pub(crate) struct Request {
     pub(crate) format: Format,
     /// Behind which position.
     pub(crate) after: Position,
+    /// How often events had been dropped when it was last told that something is missing, or when it
+    /// began: what was dropped until then is no news.
+    pub(crate) drops: u64,
     /// What cannot be given, to be told first.
     pub(crate) gap: Option<Bytes>,
 }
@@ -84,10 +87,13 @@ enum State {
     Ended,
 }
 
-/// A page, and where the log was complete when it was read.
+/// A page, and what is missing before it or in it.
 struct Checked {
     page: Page,
-    kept_after: Position,
+    /// How often events had been dropped.
+    drops: u64,
+    /// Something is missing that was not told yet; what is kept is given from here on.
+    gap: Option<Position>,
 }
 
 impl Followed {
@@ -194,7 +200,7 @@ impl Subscription {
             max_events: PAGE_EVENTS,
             max_bytes: PAGE_BYTES,
         };
-        State::Replaying(Box::pin(read_page(self.log.clone(), read)))
+        State::Replaying(Box::pin(read_page(self.log.clone(), read, self.request.drops)))
     }
 
     fn opening(&mut self) -> Bytes {
@@ -207,31 +213,27 @@ impl Subscription {
     }
 
     /// The page on the wire, behind a word about what was dropped before it.
-    fn encode(&mut self, Checked { page, kept_after }: Checked) -> Bytes {
+    fn encode(&mut self, Checked { page, drops, gap }: Checked) -> Bytes {
         let mut bytes = BytesMut::new();
-        if kept_after > self.request.after {
+        if let Some(place) = gap {
             self.observer.metrics.gaps.count(GapReason::Lagged);
             let gap = Gap {
                 reason: GapReason::Lagged,
                 missed: None,
                 requested: None,
-                resumed_from: Some(self.epoch().id(kept_after)),
+                resumed_from: Some(self.epoch().id(place)),
             };
             gap.to_event().encode(&mut bytes);
-            self.request.after = kept_after;
+            self.request.after = place;
+            self.request.drops = drops;
         }
         let epoch = self.epoch();
-        // Of several topics, one may have kept what lies before the end of the gap. Whoever is cut off
-        // behind the gap does not come back to that, so nobody is given it.
-        let records = page.records.iter().filter(|record| record.position > self.request.after);
-        let mut count = 0;
-        for record in records {
-            count += 1;
+        for record in &page.records {
             let event = event::of_record(record, self.request.format);
             event.with_id(epoch.id(record.position)).encode(&mut bytes);
         }
         self.request.after = page.through.max(self.request.after);
-        self.observer.metrics.delivered(count, bytes.len());
+        self.observer.metrics.delivered(page.records.len() as u64, bytes.len());
         bytes.freeze()
     }
 
@@ -312,17 +314,44 @@ enum Next {
     End,
 }
 
-async fn read_page(log: Arc<dyn Log>, read: Read) -> Result<Checked, ReadError> {
-    let mut kept_after = log.kept_after(&read.selection).await?;
+/// A page behind whatever is missing. The subscriber has been told of all drops up to `told`.
+async fn read_page(log: Arc<dyn Log>, read: Read, told: u64) -> Result<Checked, ReadError> {
+    let Read { selection, after: place, .. } = &read;
+    let mut drops = log.drops(selection, *place).await?;
     let mut tries = 1;
     loop {
-        let page = log.read(read.clone()).await?;
-        let before = mem::replace(&mut kept_after, log.kept_after(&read.selection).await?);
-        if before == kept_after || tries == PAGE_TRIES {
-            return Ok(Checked { page, kept_after });
+        let after =
+            if drops > told { before_kept(&*log, selection, *place).await? } else { *place };
+        let page = log.read(Read { after, ..read.clone() }).await?;
+        let before = mem::replace(&mut drops, log.drops(selection, *place).await?);
+        if before == drops || tries == PAGE_TRIES {
+            let gap = (drops > told).then_some(after);
+            return Ok(Checked { page, drops, gap });
         }
         tries += 1;
     }
+}
+
+/// Where to go on if something behind a place is missing: before the oldest event behind it that is
+/// kept, or behind the newest that was dropped, whichever comes first.
+///
+/// Of several topics, one may have kept what is older than all that another one has. So that is given,
+/// and with nothing left to give, whoever comes back from there is not told of the same again.
+pub(crate) async fn before_kept(
+    log: &dyn Log,
+    selection: &Selection,
+    place: Position,
+) -> Result<Position, ReadError> {
+    let kept_after = log.kept_after(selection).await?.max(place);
+    let before_all = log.before_last(selection, u64::MAX).await?.max(place);
+    // Of one topic, always.
+    if before_all >= kept_after {
+        return Ok(kept_after);
+    }
+    let (selection, after, until) = (selection.clone(), before_all, kept_after);
+    let page = log.read(Read { selection, after, until, max_events: 1, max_bytes: 0 }).await?;
+    let first = page.records.first().map(|record| Position(record.position.0 - 1));
+    Ok(first.unwrap_or(page.through))
 }
 
 impl Stream for Subscription {

@@ -19,9 +19,8 @@ pub(super) fn check_encoding(request: &Parts) -> Result<(), Problem> {
     if encodings.next().is_none_or(is_chunked) && encodings.next().is_none() {
         return Ok(());
     }
-    let close = (header::CONNECTION, HeaderValue::from_static("close"));
     let detail = "the only Transfer-Encoding is chunked, and that once";
-    Err(Problem::bad_request(detail).with_headers([close]))
+    Err(Problem::bad_request(detail).closing(request.version))
 }
 
 /// Reads a body while it comes fast enough, and the hub has the time for it.

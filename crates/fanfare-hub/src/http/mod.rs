@@ -2,6 +2,7 @@
 
 mod closing;
 mod cors;
+mod detached;
 mod expiry;
 mod incoming;
 mod look;
@@ -41,7 +42,8 @@ use closing::Closing;
 use problem::Problem;
 use route::Route;
 
-pub(crate) use peer::{CutOff, Detached, OnSocket};
+pub(crate) use detached::{Detached, OnSocket};
+pub(crate) use peer::CutOff;
 pub(crate) use stream::{Parted, Streaming};
 
 pub use cors::Origins;
@@ -268,6 +270,7 @@ impl Api {
     }
 
     async fn route(&self, parts: &Parts, body: RequestBody) -> Answer {
+        peer::check_host(parts)?;
         incoming::check_encoding(parts)?;
         let route = Route::of(parts)?;
         if parts.method == Method::OPTIONS {

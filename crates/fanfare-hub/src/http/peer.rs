@@ -1,14 +1,13 @@
-//! What a server tells of the other end of a connection.
+//! What a server tells of the other end of a connection, and what that must not leave open.
 
 use std::{
-    fmt,
     net::IpAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
 };
 
-use http::Extensions;
+use http::{Extensions, Version, header, request::Parts};
 
-use super::stream::Streaming;
+use super::Problem;
 use crate::metrics::Disconnect;
 
 /// The address of whoever sent a request, among the request's extensions: what is bounded by
@@ -39,27 +38,16 @@ impl CutOff {
     }
 }
 
-/// Among the extensions of a request: the server can write a stream into its socket itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OnSocket;
-
-/// Among the extensions of a response: the stream that the server is to write.
-#[derive(Clone)]
-pub(crate) struct Detached(Arc<Mutex<Option<Streaming>>>);
-
-impl Detached {
-    pub(super) fn new(streaming: Streaming) -> Self {
-        Self(Arc::new(Mutex::new(Some(streaming))))
+/// Refuses a request for more than one host, or for none where there has to be one (RFC 9112, section
+/// 3.2): a proxy in front may have sent it here for another one than this server takes it for.
+pub(super) fn check_host(request: &Parts) -> Result<(), Problem> {
+    let hosts = request.headers.get_all(header::HOST).iter().count();
+    // Without the hub's own server there may have been no head.
+    let is_own = request.extensions.get::<CutOff>().is_some();
+    let least = usize::from(is_own && request.version == Version::HTTP_11);
+    if (least..=1).contains(&hosts) {
+        return Ok(());
     }
-
-    /// The stream, for who asks first.
-    pub(crate) fn take(&self) -> Option<Streaming> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl fmt::Debug for Detached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Detached")
-    }
+    let detail = "a request has one Host header";
+    Err(Problem::bad_request(detail).closing(request.version))
 }

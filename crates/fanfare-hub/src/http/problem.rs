@@ -75,10 +75,14 @@ impl Problem {
 
     /// A body does not come, or too slowly. What else may come of it is not waited for.
     pub(crate) fn slow_body(detail: impl Into<String>, version: Version) -> Self {
+        Self::beyond(Refusal::BodyTime, StatusCode::REQUEST_TIMEOUT, detail).closing(version)
+    }
+
+    /// Nothing more is read of the connection.
+    pub(crate) fn closing(self, version: Version) -> Self {
         let close = (header::CONNECTION, HeaderValue::from_static("close"));
         // HTTP/2 has no such header: there the stream is reset.
-        let close = (version <= Version::HTTP_11).then_some(close);
-        Self::beyond(Refusal::BodyTime, StatusCode::REQUEST_TIMEOUT, detail).with_headers(close)
+        self.with_headers((version <= Version::HTTP_11).then_some(close))
     }
 
     /// There are no new streams, and no long publishes.

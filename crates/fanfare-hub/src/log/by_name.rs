@@ -12,6 +12,14 @@ pub(super) fn selected<'a, T>(
     selection.selectors().iter().flat_map(|selector| behind(topics, selector, None))
 }
 
+/// Whether topics are selected by their names, and all of them are there.
+pub(super) fn has_all<T>(topics: &BTreeMap<TopicName, T>, selection: &Selection) -> bool {
+    selection.selectors().iter().all(|selector| match selector {
+        Selector::Topic(name) => topics.contains_key(name),
+        Selector::Prefix(_) => false,
+    })
+}
+
 /// The first of what is selected behind a name, by name.
 pub(super) fn page<'a, T>(
     topics: &'a BTreeMap<TopicName, T>,

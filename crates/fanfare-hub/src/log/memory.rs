@@ -43,6 +43,9 @@ struct State {
     topics: BTreeMap<TopicName, Topic>,
     /// The newest event of topics that are forgotten.
     forgotten: u64,
+    /// How often events were dropped, and how often when it was last one of a topic that is forgotten.
+    drops: u64,
+    forgotten_drops: u64,
     keys: Keys,
     tail: TailState,
 }
@@ -63,6 +66,8 @@ struct Topic {
     newest: u64,
     /// The newest event that was dropped.
     dropped: u64,
+    /// How often events were dropped when it was last one of this topic.
+    drops: u64,
     ended: Option<u64>,
 }
 
@@ -133,6 +138,11 @@ impl Log for MemoryLog {
     fn kept_after(&self, selection: &Selection) -> Answer<'_, Result<Position, ReadError>> {
         let kept_after = self.state().kept_after(selection);
         Box::pin(async move { Ok(kept_after) })
+    }
+
+    fn drops(&self, selection: &Selection, after: Position) -> Answer<'_, Result<u64, ReadError>> {
+        let drops = self.state().drops(selection, after.0);
+        Box::pin(async move { Ok(drops) })
     }
 
     fn before_last(
@@ -239,8 +249,8 @@ impl State {
 
     /// A new one may be one that is forgotten, and then it has dropped events.
     fn topic(&mut self, name: TopicName) -> &mut Topic {
-        let dropped = self.forgotten;
-        self.topics.entry(name).or_insert_with(|| Topic { dropped, ..Topic::default() })
+        let (dropped, drops) = (self.forgotten, self.forgotten_drops);
+        self.topics.entry(name).or_insert_with(|| Topic { dropped, drops, ..Topic::default() })
     }
 
     fn push(&mut self, event: NewEvent) -> Record {
@@ -308,16 +318,24 @@ impl State {
 
     fn kept_after(&self, selection: &Selection) -> Position {
         let dropped = self.selected(selection).map(|topic| topic.dropped).max();
-        let is_known = |selector: &Selector| match selector {
-            Selector::Topic(name) => self.topics.contains_key(name),
-            Selector::Prefix(_) => false,
-        };
-        let knows_all = selection.selectors().iter().all(is_known);
-        let forgotten = if knows_all { 0 } else { self.forgotten };
+        let forgotten = if by_name::has_all(&self.topics, selection) { 0 } else { self.forgotten };
         Position(dropped.unwrap_or_default().max(forgotten))
     }
 
+    fn drops(&self, selection: &Selection, after: u64) -> u64 {
+        let of_topics = self.selected(selection).filter(|topic| topic.dropped > after);
+        let drops = of_topics.map(|topic| topic.drops).max().unwrap_or_default();
+        if self.forgotten <= after || by_name::has_all(&self.topics, selection) {
+            return drops;
+        }
+        drops.max(self.forgotten_drops)
+    }
+
     fn before_last(&self, selection: &Selection, count: u64) -> Position {
+        if count == u64::MAX {
+            let oldest = self.selected(selection).filter_map(|topic| topic.positions.front()).min();
+            return Position(oldest.map_or(self.newest, |oldest| oldest - 1));
+        }
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let newest =
             self.selected(selection).flat_map(|topic| topic.positions.iter().rev().take(count));
@@ -331,6 +349,10 @@ impl State {
         let Some(topic) = self.topics.get_mut(&name) else { return (false, vec![]) };
         topic.ended = None;
         topic.dropped = topic.newest.max(topic.dropped);
+        if !topic.positions.is_empty() {
+            self.drops += 1;
+            topic.drops = self.drops;
+        }
         self.bytes -= topic.bytes;
         topic.bytes = 0;
         for position in topic.positions.drain(..) {
@@ -346,11 +368,12 @@ impl State {
         }
         self.trim_total(now, retention);
         self.keys.trim(now, retention);
-        let forgotten = &mut self.forgotten;
+        let (forgotten, drops) = (&mut self.forgotten, &mut self.forgotten_drops);
         self.topics.retain(|_, topic| {
             let is_empty = topic.positions.is_empty();
             if is_empty {
                 *forgotten = topic.dropped.max(*forgotten);
+                *drops = topic.drops.max(*drops);
             }
             !is_empty
         });
@@ -394,6 +417,8 @@ impl State {
         let Some(topic) = self.topics.get_mut(name) else { return };
         let Some(position) = topic.positions.pop_front() else { return };
         topic.dropped = position;
+        self.drops += 1;
+        topic.drops = self.drops;
         if let Some(record) = self.records.remove(&position) {
             let size = size_of_data(&record.event);
             topic.bytes -= size;

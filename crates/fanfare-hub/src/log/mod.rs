@@ -235,8 +235,17 @@ pub trait Log: Send + Sync + 'static {
     /// known, and for each that came later: it may have been theirs.
     fn kept_after(&self, selection: &Selection) -> Answer<'_, Result<Position, ReadError>>;
 
+    /// A number that rises when an event of the selection is dropped. Topics that have dropped nothing
+    /// behind `after` are left out, so it is above what was answered before, for this place or one
+    /// further in front, exactly if something behind this one was dropped since. It is good for as
+    /// long as the log is open.
+    ///
+    /// Topics that are forgotten count as they do for [`kept_after`](Log::kept_after).
+    fn drops(&self, selection: &Selection, after: Position) -> Answer<'_, Result<u64, ReadError>>;
+
     /// The position behind which the newest `count` events of the selection lie, or as many as are
-    /// kept.
+    /// kept; the newest position if that is none. That all are asked for costs no more than
+    /// [`kept_after`](Log::kept_after) does.
     fn before_last(
         &self,
         selection: &Selection,

@@ -150,6 +150,7 @@ async fn heads_that_are_no_requests_are_refused() {
         (with("connection", "keep-alive"), [0, 400]),
         (with("transfer-encoding", "chunked"), [0, 400]),
         (with("te", "gzip"), [0, 400]),
+        ([with("host", "a"), vec![("host", "b")]].concat(), [0, 400]),
         (with("x", "y\r\nz: w"), [0, 400]),
         (with("x y", "z"), [0, 400]),
         (with("", "z"), [0, 400]),

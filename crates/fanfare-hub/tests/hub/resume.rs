@@ -2,8 +2,8 @@ use std::sync::atomic::Ordering;
 
 use fanfare_fanout::Bounds;
 use fanfare_hub::{
-    Selector,
-    log::{Limits, Retention, Rule, Timestamp},
+    Selector, TopicName,
+    log::{Batch, Limits, Retention, Rule, Timestamp},
 };
 
 use crate::support::Subject;
@@ -109,6 +109,21 @@ async fn what_is_missing_of_a_topic_that_has_ended_is_told_before_its_end() {
     assert_eq!(subject.ask(again, "").await.status(), 204);
 }
 
+/// Other topics went on before it ended.
+#[tokio::test]
+async fn who_has_the_last_event_of_a_topic_that_has_ended_is_told_that_all_is_over() {
+    let subject = Subject::new();
+    let ids = publish(&subject, "a", 1..=2).await;
+    publish(&subject, "b", 3..=3).await;
+    let ends = vec![TopicName::new("a").unwrap()];
+    subject.hub.publish(Batch { ends, ..Batch::default() }).await.unwrap();
+    let mut resumed = subject.follow_after("/sse/a", &ids[0]).await;
+    assert_eq!(resumed.data().await, "2");
+    assert_eq!(resumed.next().await, None);
+    let again = http::Request::get("/sse/a").header("last-event-id", &ids[1]);
+    assert_eq!(subject.ask(again, "").await.status(), 204);
+}
+
 #[tokio::test]
 async fn a_reader_that_is_slower_than_the_retention_is_told() {
     let subject = Subject::with(keeping(3), SMALL);
@@ -122,17 +137,76 @@ async fn a_reader_that_is_slower_than_the_retention_is_told() {
 }
 
 #[tokio::test]
-async fn nothing_from_before_a_gap_comes_behind_it() {
+async fn a_gap_is_told_before_what_is_kept_behind_it() {
     let subject = Subject::with(keeping(3), SMALL);
     let mut follower = subject.follow("/sse?topic=quiet&topic=busy").await;
     follower.place().await;
-    publish(&subject, "busy", 1..=1).await;
+    let ids = publish(&subject, "busy", 1..=1).await;
     publish(&subject, "quiet", 2..=2).await;
-    let ids = publish(&subject, "busy", 3..=10).await;
+    publish(&subject, "busy", 3..=10).await;
+    is_gap(follower.next().await, "lagged", &ids[0]);
+    let place = follower.place().await;
+    assert_eq!(follower.several(4).await, ["2", "8", "9", "10"], "all that is kept");
+
+    // Whoever was cut off right behind the gap comes back to the same.
+    let mut again = subject.follow_after("/sse?topic=quiet&topic=busy", &place).await;
+    is_gap(again.next().await, "expired", &place);
+    assert_eq!(again.several(4).await, ["2", "8", "9", "10"]);
+}
+
+/// Of a quiet topic that is kept which is older than what a busy one has dropped.
+#[tokio::test]
+async fn all_that_is_kept_of_several_topics_is_given() {
+    let subject = Subject::with(keeping(3), SMALL);
+    let busy = publish(&subject, "busy", 1..=1).await;
+    let quiet = publish(&subject, "quiet", 2..=3).await;
+    let dropped = publish(&subject, "busy", 4..=10).await;
+    for target in ["/sse?topic=quiet&topic=busy", "/sse/*"] {
+        let glue = if target.contains('?') { '&' } else { '?' };
+        let mut earliest = subject.follow(&format!("{target}{glue}from=earliest")).await;
+        assert_eq!(earliest.several(5).await, ["2", "3", "8", "9", "10"], "no gap");
+        let mut last = subject.follow(&format!("{target}{glue}last=4")).await;
+        assert_eq!(last.several(4).await, ["3", "8", "9", "10"]);
+
+        let mut unknown = subject.follow_after(target, "00000000-7").await;
+        is_gap(unknown.next().await, "unknown", &busy[0]);
+        assert_eq!(unknown.several(5).await, ["2", "3", "8", "9", "10"]);
+
+        let mut expired = subject.follow_after(target, &quiet[0]).await;
+        is_gap(expired.next().await, "expired", &quiet[0]);
+        assert_eq!(expired.several(4).await, ["3", "8", "9", "10"], "nothing twice");
+
+        // With nothing left to give before it, the gap ends behind what was dropped.
+        let mut told = subject.follow_after(target, &quiet[1]).await;
+        is_gap(told.next().await, "expired", &dropped[3]);
+        let mut once = subject.follow_after(target, &told.place().await).await;
+        assert_eq!(once.several(3).await, ["8", "9", "10"], "and is told once");
+    }
+}
+
+/// What was dropped when a subscription began is no news, but what is dropped then is, wherever it lies.
+#[tokio::test]
+async fn what_a_quiet_topic_drops_while_it_waits_to_be_read_is_told() {
+    let subject = Subject::with(keeping(3), SMALL);
+    publish(&subject, "busy", 1..=1).await;
+    let quiet = publish(&subject, "quiet", 2..=2).await;
+    publish(&subject, "busy", 3..=10).await;
+    let mut follower = subject.follow("/sse/*?from=earliest").await;
+    follower.place().await;
+    let erasing = http::Request::delete("/sse/quiet");
+    assert_eq!(subject.ask(erasing, "").await.status(), 204);
     let gap = follower.next().await.unwrap();
+    assert!(gap.id().unwrap().as_str() > &*quiet[0], "{gap:?}");
+    assert_eq!(gap.parse_json::<serde_json::Value>().unwrap()["reason"], "lagged");
+    assert_eq!(follower.several(3).await, ["8", "9", "10"]);
+}
+
+fn is_gap(event: Option<fanfare_wire::Event>, reason: &str, resumed_from: &str) {
+    let gap = event.unwrap();
+    assert_eq!(gap.name(), "gap", "{gap:?}");
     let told: serde_json::Value = gap.parse_json().unwrap();
-    assert_eq!((&told["reason"], &told["resumed_from"]), (&"lagged".into(), &(*ids[4]).into()));
-    assert_eq!(follower.several(3).await, ["8", "9", "10"], "the gap ends behind all of it");
+    assert_eq!((&told["reason"], &told["resumed_from"]), (&reason.into(), &resumed_from.into()));
+    assert_eq!(gap.id().map(fanfare_wire::EventId::as_str), Some(resumed_from));
 }
 
 #[tokio::test]

@@ -90,6 +90,7 @@ conformance! {
         all_topics_together_are_trimmed_to_an_age,
         kept_after_is_the_newest_that_was_dropped,
         kept_after_knows_of_forgotten_topics,
+        what_is_dropped_is_noticed_by_whom_it_concerns,
         a_topic_that_comes_back_has_not_kept_what_was_forgotten,
         trimming_in_many_steps_ends_at_the_limits,
         appending_goes_on_while_trimming,

@@ -375,6 +375,8 @@ impl Compared {
             let selection = select(selectors);
             let kept_after = log.kept(selection.clone()).await;
             assert_eq!(kept_after, model.kept_after(&selection), "{selectors:?}");
+            let before_all = log.before_last(&selection, u64::MAX).await.unwrap().0;
+            assert_eq!(before_all, model.before_last(&selection, u64::MAX), "{selectors:?}");
         }
         let topics = log.topics(&all(), None, usize::MAX).await.unwrap();
         assert!(topics.iter().map(|topic| &topic.name).eq(model.topics.keys()));

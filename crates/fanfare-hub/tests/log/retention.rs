@@ -138,6 +138,42 @@ pub(crate) async fn kept_after_knows_of_forgotten_topics(subject: &impl Subject)
     assert_eq!(log.kept(select(&["new"])).await, 0);
 }
 
+pub(crate) async fn what_is_dropped_is_noticed_by_whom_it_concerns(subject: &impl Subject) {
+    let log = subject.open(rules([rule("busy", max_events(1)), rule("quiet", max_age(10))]));
+    let drops = async |selectors: &[&str], after: u64| {
+        log.drops(&select(selectors), Position(after)).await.unwrap()
+    };
+    log.put(batch(&[("busy", "1"), ("quiet", "2"), ("other", "3"), ("busy", "4")])).await;
+    assert_eq!(drops(&["other"], 0).await, 0);
+    trim(&*log, 0).await;
+    let first = drops(&["*"], 0).await;
+    assert!(first > 0);
+    assert_eq!(drops(&["busy", "quiet"], 0).await, first);
+    assert_eq!(drops(&["busy"], 1).await, 0, "nothing behind it");
+    assert_eq!(drops(&["quiet", "other"], 0).await, 0, "nothing of these");
+
+    // Older than what busy has dropped by now.
+    log.put(one("busy", "5")).await;
+    trim(&*log, 0).await;
+    let second = drops(&["*"], 0).await;
+    assert!(second > first);
+    trim(&*log, 100).await;
+    assert!(drops(&["busy", "quiet"], 1).await > second);
+    assert!(drops(&["*"], 1).await > second, "forgotten or not");
+    assert_eq!(drops(&["busy", "other"], 2).await, second);
+    assert_eq!(drops(&["busy", "other"], 4).await, 0);
+
+    // The next of its name has dropped what the last one had.
+    let third = drops(&["quiet"], 1).await;
+    log.put(at(100, one("quiet", "6"))).await;
+    assert_eq!(drops(&["quiet"], 1).await, third);
+    assert!(log.erase(&topic("quiet")).await.unwrap());
+    let fourth = drops(&["quiet"], 1).await;
+    assert!(fourth > third);
+    assert!(log.erase(&topic("quiet")).await.unwrap());
+    assert_eq!(drops(&["quiet"], 1).await, fourth, "there was nothing to be dropped");
+}
+
 pub(crate) async fn a_topic_that_comes_back_has_not_kept_what_was_forgotten(
     subject: &impl Subject,
 ) {

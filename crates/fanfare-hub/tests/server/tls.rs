@@ -77,7 +77,10 @@ async fn the_client_chooses_http_1_or_http_2() {
 
     for protocols in [&["http/1.1"][..], &[]] {
         let mut socket = connect(&hub, &certificate, protocols).await.unwrap();
-        socket.write_all(b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n").await.unwrap();
+        socket
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
         let mut answer = String::new();
         within("an answer", socket.read_to_string(&mut answer)).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

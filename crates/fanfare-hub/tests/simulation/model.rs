@@ -16,6 +16,11 @@ pub(crate) struct Model {
     history: Vec<Record>,
     /// The positions that are kept.
     kept: BTreeSet<u64>,
+    /// When the others were dropped.
+    dropped: BTreeMap<u64, Moment>,
+    /// Now, and when a topic was forgotten last.
+    moment: Moment,
+    forgot: Moment,
     topics: BTreeMap<TopicName, Known>,
     /// The newest event that was dropped of topics that are forgotten.
     forgotten: u64,
@@ -30,6 +35,10 @@ struct Known {
     dropped: u64,
     ended: Option<u64>,
 }
+
+/// How often anything has happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Moment(u64);
 
 /// The answer to a publish.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,6 +72,9 @@ impl Model {
             trims_at_once,
             history: vec![],
             kept: BTreeSet::new(),
+            dropped: BTreeMap::new(),
+            moment: Moment(0),
+            forgot: Moment(0),
             topics: BTreeMap::new(),
             forgotten: 0,
             time: Timestamp(0),
@@ -78,7 +90,12 @@ impl Model {
         self.history.len() as u64
     }
 
+    pub(crate) fn moment(&self) -> Moment {
+        self.moment
+    }
+
     pub(crate) fn append(&mut self, batch: &Batch, now: Timestamp) -> Answer {
+        self.moment.0 += 1;
         self.time = self.time.max(now);
         if let Some(last) = batch.idempotency_key.as_ref().and_then(|key| self.given(key)) {
             return Answer::Repeated(last);
@@ -127,15 +144,26 @@ impl Model {
     }
 
     pub(crate) fn erase(&mut self, name: &TopicName) -> bool {
+        self.moment.0 += 1;
         let Some(topic) = self.topics.get_mut(name) else { return false };
         topic.ended = None;
         topic.dropped = topic.newest.max(topic.dropped);
         let history = &self.history;
-        self.kept.retain(|&position| record(history, position).event.topic != *name);
+        let of = |position: &u64| record(history, *position).event.topic == *name;
+        let erased: Vec<u64> = self.kept.iter().copied().filter(of).collect();
+        for position in erased {
+            self.drop(position);
+        }
         true
     }
 
+    fn drop(&mut self, position: u64) {
+        self.kept.remove(&position);
+        self.dropped.insert(position, self.moment);
+    }
+
     pub(crate) fn trim(&mut self, now: Timestamp) {
+        self.moment.0 += 1;
         let names: Vec<_> = self.topics.keys().cloned().collect();
         for name in &names {
             self.trim_topic(name, now);
@@ -147,6 +175,7 @@ impl Model {
             if !self.kept.iter().any(|&one| record(&self.history, one).event.topic == name) {
                 let dropped = self.topics.remove(&name).map_or(0, |topic| topic.dropped);
                 self.forgotten = self.forgotten.max(dropped);
+                self.forgot = self.moment;
             }
         }
     }
@@ -163,7 +192,7 @@ impl Model {
         let size = |position: &u64| record(&self.history, *position).event.data.len() as u64;
         let mut bytes: u64 = kept.iter().map(size).sum();
         for (index, position) in kept.iter().enumerate() {
-            let oldest = record(&self.history, *position);
+            let oldest = record(&self.history, *position).clone();
             let is_beyond =
                 limits.max_events.is_some_and(|most| (kept.len() - index) as u64 > most)
                     || limits.max_bytes.is_some_and(|most| bytes > most)
@@ -171,8 +200,8 @@ impl Model {
             if !is_beyond {
                 return;
             }
-            bytes -= size(position);
-            self.kept.remove(position);
+            bytes -= oldest.event.data.len() as u64;
+            self.drop(*position);
             if let Some(topic) = self.topics.get_mut(&oldest.event.topic) {
                 topic.dropped = topic.dropped.max(*position);
             }
@@ -188,21 +217,54 @@ impl Model {
         if knows_all { dropped } else { dropped.max(self.forgotten) }
     }
 
-    /// Whether a gap up to `until` tells of anything.
-    pub(crate) fn is_missing(&self, selection: &Selection, after: u64, until: u64) -> bool {
-        let mut between = (after + 1)..=until;
-        until <= self.forgotten || between.any(|position| self.is_dropped(selection, position))
+    /// The first moment behind `told` at which something behind a place was dropped, so that a gap tells
+    /// of it. What was dropped of topics that are forgotten may have been of the selection.
+    pub(crate) fn missing(
+        &self,
+        selection: &Selection,
+        place: u64,
+        told: Moment,
+    ) -> Option<Moment> {
+        let behind = self.behind(selection, place);
+        let moments = behind.filter_map(|record| self.dropped.get(&record.position.0).copied());
+        let forgot = (self.forgotten > place).then_some(self.forgot);
+        moments.chain(forgot).filter(|&moment| moment > told).min()
     }
 
-    fn is_dropped(&self, selection: &Selection, position: u64) -> bool {
-        let is_selected = selection.matches(&record(&self.history, position).event.topic);
-        is_selected && !self.kept.contains(&position)
+    /// All that there ever was of the selection behind a position.
+    pub(crate) fn behind(
+        &self,
+        selection: &Selection,
+        place: u64,
+    ) -> impl Iterator<Item = &Record> {
+        let behind = self.history.get(usize::try_from(place).unwrap()..).unwrap_or_default();
+        behind.iter().filter(|record| selection.matches(&record.event.topic))
     }
 
-    /// The first event of the selection behind a position, whether it is kept or not.
-    pub(crate) fn first(&self, selection: &Selection, after: u64) -> Option<&Record> {
-        let behind = self.history.get(usize::try_from(after).unwrap()..).unwrap_or_default();
-        behind.iter().find(|record| selection.matches(&record.event.topic))
+    /// The first event of the selection behind a place that must be given, or told to be missing; what
+    /// was dropped up to the moment `told` has been.
+    pub(crate) fn first(&self, selection: &Selection, place: u64, told: Moment) -> Option<&Record> {
+        let is_told = |record: &Record| {
+            self.dropped.get(&record.position.0).is_some_and(|&moment| moment <= told)
+        };
+        self.behind(selection, place).find(|record| !is_told(record))
+    }
+
+    /// Whether anything behind a place is left to give.
+    fn has_any(&self, selection: &Selection, place: u64) -> bool {
+        self.behind(selection, place).any(|record| self.is_kept(record))
+    }
+
+    pub(crate) fn is_kept(&self, record: &Record) -> bool {
+        self.kept.contains(&record.position.0)
+    }
+
+    /// Where it goes on behind a place of which not all is kept: before the oldest event that is, or
+    /// behind the newest that is not.
+    fn before_kept(&self, selection: &Selection, place: u64) -> u64 {
+        let oldest = self.behind(selection, place).find(|record| self.is_kept(record));
+        let kept_after = self.kept_after(selection);
+        oldest.map_or(kept_after, |oldest| kept_after.min(oldest.position.0 - 1))
     }
 
     /// What a subscription must begin with.
@@ -210,19 +272,21 @@ impl Model {
         let kept_after = self.kept_after(selection);
         let (place, missing) = match from {
             From::Latest => (self.newest(), None),
-            From::Earliest => (kept_after, None),
-            From::Last(count) => (self.before_last(selection, *count).max(kept_after), None),
+            From::Earliest => (self.before_kept(selection, 0), None),
+            From::Last(count) => (self.before_last(selection, *count), None),
             From::After(id) => match self.epoch.position(id) {
-                Some(Position(asked)) if asked > self.newest() => {
-                    (kept_after, Some(Missing::Unknown))
+                Some(Position(asked)) if asked <= self.newest() => {
+                    if asked < kept_after {
+                        (self.before_kept(selection, asked), Some(Missing::Expired))
+                    } else {
+                        (asked, None)
+                    }
                 }
-                Some(Position(asked)) if asked < kept_after => (kept_after, Some(Missing::Expired)),
-                Some(Position(asked)) => (asked, None),
-                None => (kept_after, Some(Missing::Unknown)),
+                _ => (self.before_kept(selection, 0), Some(Missing::Unknown)),
             },
         };
         match self.ended(selection) {
-            Some(end) if place >= end && missing.is_none() => Start::Over,
+            Some(_) if missing.is_none() && !self.has_any(selection, place) => Start::Over,
             _ => Start::Behind(place, missing),
         }
     }

@@ -367,7 +367,7 @@ impl Schedule {
             _ => String::new(),
         };
         let missing = missing.map(|missing| (missing, requested));
-        subscriber.connection = Some(Connection::new(stream, place, missing));
+        subscriber.connection = Some(Connection::new(stream, place, missing, self.model.moment()));
         subscriber.note_dropped(&self.model);
         let named = names(&subscriber.selection).unwrap_or_default();
         let named: Vec<TopicName> = named.into_iter().cloned().collect();

@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::poll_fn,
+    ops::RangeInclusive,
     pin::Pin,
     task::Poll,
     time::Duration,
@@ -16,7 +17,7 @@ use fanfare_wire::{Decoder, Event, Item};
 use futures_core::Stream;
 use tokio::time::timeout;
 
-use crate::model::{Missing, Model, names};
+use crate::model::{Missing, Model, Moment, names};
 
 /// Longer than anything takes on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -41,7 +42,10 @@ pub(crate) struct Connection {
     place: u64,
     /// A gap that must come first.
     missing: Option<(Missing, String)>,
-    /// Up to where anything was dropped at some time since it was last looked at.
+    /// What was dropped until then has been told, or was no news when it connected. A gap may have been
+    /// written some time before it is read, so what was dropped in between may be told, or not yet.
+    told: RangeInclusive<Moment>,
+    /// Up to where anything was dropped at some time since it connected.
     kept_after: BTreeSet<u64>,
     /// The topics that have ended or were erased, with the newest position then.
     closed: BTreeMap<TopicName, u64>,
@@ -59,8 +63,10 @@ impl Connection {
         stream: Subscription,
         place: u64,
         missing: Option<(Missing, String)>,
+        now: Moment,
     ) -> Self {
         Self {
+            told: now..=now,
             stream: Box::pin(stream),
             chunk: Bytes::new(),
             decoder: Decoder::new(),
@@ -183,7 +189,8 @@ impl Subscriber {
         if let Some((missing, _)) = &connection.missing {
             return Some(format!("a gap, {missing:?}"));
         }
-        if let Some(record) = model.first(&self.selection, connection.place) {
+        if let Some(record) = model.first(&self.selection, connection.place, *connection.told.end())
+        {
             return Some(format!("{record:?}, or what is missing instead"));
         }
         let is_alone = names(&self.selection).is_some_and(|names| names.len() == 1);
@@ -213,15 +220,16 @@ impl Subscriber {
         let Some(connection) = &mut self.connection else { return };
         assert_eq!(connection.missing, None, "subscriber {number} was given {event:?} first");
         let place = connection.place;
-        let Some(record) = model.first(&self.selection, place) else {
-            panic!("subscriber {number} at {place} was given {event:?}, but there is nothing");
+        let id = event.id().and_then(|id| model.epoch().position(id.as_str()));
+        let mut behind = model.behind(&self.selection, place);
+        let Some(record) = behind.find(|record| Some(record.position) == id) else {
+            panic!("subscriber {number} at {place} was given {event:?}, which there is not");
         };
-        let id = event.id().map(|id| id.as_str().to_owned());
-        let expected = model.epoch().id(record.position);
-        assert_eq!(
-            id.as_deref(),
-            Some(expected.as_str()),
-            "subscriber {number} at {place} of {:?} was given {event:?} instead of {record:?}",
+        // It may have been read before it was dropped itself.
+        let expected = model.first(&self.selection, place, *connection.told.end());
+        assert!(
+            expected.is_none_or(|expected| expected.position >= record.position),
+            "subscriber {number} at {place} of {:?} was given {event:?} instead of {expected:?}",
             self.selection
         );
         assert_eq!(event.retry(), record.event.retry);
@@ -250,19 +258,25 @@ impl Subscriber {
         }
         let place = connection.place;
         assert_eq!(told["reason"], "lagged");
-        assert!(from > place, "subscriber {number} at {place} was told {gap:?}");
-        assert!(connection.kept_after.contains(&from), "{number} at {place} was told {gap:?}");
-        assert!(
-            model.is_missing(&self.selection, place, from),
-            "subscriber {number} at {place} misses nothing, but was told {gap:?}"
-        );
+        let Some(missing) = model.missing(&self.selection, place, *connection.told.start()) else {
+            panic!("subscriber {number} at {place} misses nothing, but was told {gap:?}");
+        };
+        connection.told = missing..=model.moment();
+        // Before an event, or behind the newest that was dropped; and no event is skipped that is kept.
+        let mut behind = model.behind(&self.selection, place);
+        let is_before_an_event = behind.any(|record| record.position.0 == from + 1);
+        let is_a_place = is_before_an_event || connection.kept_after.contains(&from);
+        assert!(from >= place && is_a_place, "{number} at {place} was told {gap:?}");
+        let mut behind = model.behind(&self.selection, place);
+        let skipped = behind.find(|record| record.position.0 <= from && model.is_kept(record));
+        assert_eq!(skipped, None, "{number} at {place} was told {gap:?}");
         connection.place = from;
     }
 
     fn judge_end(&mut self, model: &Model) {
         let number = self.number;
         self.note_id();
-        let Some(Connection { place, closed, missing, .. }) = self.connection.take() else {
+        let Some(Connection { place, told, closed, missing, .. }) = self.connection.take() else {
             return;
         };
         assert_eq!(missing, None);
@@ -270,7 +284,7 @@ impl Subscriber {
         let ends: Option<Vec<&u64>> = names.iter().map(|name| closed.get(*name)).collect();
         let end = ends.and_then(|ends| ends.into_iter().max().copied());
         let Some(end) = end else { panic!("subscriber {number} has come to no end yet") };
-        let next = model.first(&self.selection, place);
+        let next = model.first(&self.selection, place, *told.end());
         let is_given = next.is_none_or(|next| next.position.0 > end);
         assert!(is_given, "subscriber {number} at {place} has come to its end, before {next:?}");
     }

@@ -439,6 +439,11 @@ impl Log for EmbeddedLog {
         Box::pin(async move { Ok(kept_after) })
     }
 
+    fn drops(&self, selection: &Selection, after: Position) -> Answer<'_, Result<u64, ReadError>> {
+        let drops = self.shared.topics().drops(selection, after.0);
+        Box::pin(async move { Ok(drops) })
+    }
+
     fn before_last(
         &self,
         selection: &Selection,

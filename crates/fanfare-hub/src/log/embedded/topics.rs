@@ -15,7 +15,7 @@ use fanfare_fanout::Position;
 
 use super::format::Row;
 use crate::{
-    Selection, Selector, TopicName,
+    Selection, TopicName,
     log::{Limits, Timestamp, TopicState, by_name},
 };
 
@@ -113,6 +113,41 @@ pub(super) struct Topics {
     /// Rows of the index that are not on the disk yet, by topic.
     rows: HashMap<u64, Vec<Row>>,
     row_count: usize,
+    drops: Drops,
+}
+
+/// How often events were dropped since the log was opened.
+#[derive(Debug, Default)]
+struct Drops {
+    count: u64,
+    /// How often when it was last one of a topic, by its number.
+    of: HashMap<u64, u64>,
+    /// How often when it was last one of a topic that is forgotten.
+    of_forgotten: u64,
+}
+
+impl Drops {
+    /// One of this topic.
+    fn count(&mut self, topic: u64) {
+        self.count += 1;
+        self.of.insert(topic, self.count);
+    }
+
+    /// A topic that is new may be one that is forgotten.
+    fn begin(&mut self, topic: u64) {
+        if self.of_forgotten > 0 {
+            self.of.insert(topic, self.of_forgotten);
+        }
+    }
+
+    fn forget(&mut self, topic: u64) {
+        let drops = self.of.remove(&topic).unwrap_or_default();
+        self.of_forgotten = self.of_forgotten.max(drops);
+    }
+
+    fn of(&self, topic: u64) -> u64 {
+        self.of.get(&topic).copied().unwrap_or_default()
+    }
 }
 
 impl Topics {
@@ -130,8 +165,14 @@ impl Topics {
 
     pub(super) fn insert(&mut self, name: TopicName, topic: Topic) {
         match self.by_name.get_mut(&name) {
-            Some(known) => *known = topic,
+            Some(known) => {
+                if topic.dropped > known.dropped {
+                    self.drops.count(topic.id);
+                }
+                *known = topic;
+            }
             None => {
+                self.drops.begin(topic.id);
                 self.names.insert(topic.id, name.clone());
                 self.by_name.insert(name, topic);
             }
@@ -141,6 +182,7 @@ impl Topics {
     pub(super) fn remove(&mut self, name: &TopicName) {
         if let Some(topic) = self.by_name.remove(name) {
             self.names.remove(&topic.id);
+            self.drops.forget(topic.id);
             self.remove_rows(topic.id, u64::MAX);
         }
     }
@@ -196,13 +238,20 @@ impl Topics {
     /// The position behind which no event of the selection has been dropped.
     pub(super) fn kept_after(&self, selection: &Selection) -> Position {
         let dropped = self.selected(selection).map(|(_, topic)| topic.dropped).max();
-        let is_known = |selector: &Selector| match selector {
-            Selector::Topic(name) => self.by_name.contains_key(name),
-            Selector::Prefix(_) => false,
-        };
-        let knows_all = selection.selectors().iter().all(is_known);
+        let knows_all = by_name::has_all(&self.by_name, selection);
         let forgotten = if knows_all { 0 } else { self.counters.forgotten };
         Position(dropped.unwrap_or_default().max(forgotten))
+    }
+
+    /// How often events were dropped when it was last one of a topic of the selection that has dropped
+    /// any behind a position.
+    pub(super) fn drops(&self, selection: &Selection, after: u64) -> u64 {
+        let of_topics = self.selected(selection).filter(|(_, topic)| topic.dropped > after);
+        let drops = of_topics.map(|(_, topic)| self.drops.of(topic.id)).max().unwrap_or_default();
+        if self.counters.forgotten <= after || by_name::has_all(&self.by_name, selection) {
+            return drops;
+        }
+        drops.max(self.drops.of_forgotten)
     }
 
     pub(super) fn state(&self, name: &TopicName) -> Option<TopicState> {
