@@ -100,7 +100,12 @@ pub(crate) struct Follower {
 
 impl Follower {
     /// The next event; `None` at the end of the stream.
+    /// The next event; comments alone are not waited for without end.
     pub(crate) async fn next(&mut self) -> Option<Event> {
+        timeout(PATIENCE, self.next_at_last()).await.expect("another event, or the end")
+    }
+
+    async fn next_at_last(&mut self) -> Option<Event> {
         loop {
             if let Some(item) = self.decoder.decode(&mut self.chunk).unwrap() {
                 if let Item::Event(event) = item {
@@ -108,8 +113,7 @@ impl Follower {
                 }
                 continue;
             }
-            let frame = timeout(PATIENCE, self.body.frame()).await.expect("more of the stream");
-            self.chunk = frame?.unwrap().into_data().unwrap();
+            self.chunk = self.body.frame().await?.unwrap().into_data().unwrap();
         }
     }
 
