@@ -22,7 +22,7 @@ use crate::{
     metrics::Metrics,
     own::OwnTopic,
     stats::Reporter,
-    subscription::{Followed, Observer, Request, Subscription, before_kept},
+    subscription::{Followed, Observer, Parked, Request, Subscription, before_kept},
 };
 
 /// Tells the time. The hub reads no clock itself.
@@ -134,6 +134,15 @@ impl Hub {
         }
     }
 
+    /// A subscription that was parked, behind what it was given meanwhile.
+    pub(crate) fn go_on(&self, parked: Parked, after: Position) -> Subscription {
+        parked.go_on(self.0.log.clone(), after, self.observer())
+    }
+
+    fn observer(&self) -> Observer {
+        Observer { metrics: self.0.metrics.clone(), clock: self.0.clock.clone() }
+    }
+
     /// The wire's id of a position.
     pub fn id(&self, position: Position) -> EventId {
         self.epoch().id(position)
@@ -219,7 +228,7 @@ impl Hub {
             return Ok(Subscribed::Over);
         }
         let request = Request { selection, format, after, drops, gap };
-        let observer = Observer { metrics: self.0.metrics.clone(), clock: self.0.clock.clone() };
+        let observer = self.observer();
         let log = self.0.log.clone();
         Ok(Subscribed::Stream(Subscription::new(log, own, followed, request, observer)))
     }

@@ -59,8 +59,7 @@ struct Followed {
 #[derive(Debug)]
 pub(crate) struct Following {
     live: Arc<Live>,
-    keys: Vec<Key>,
-    channels: Vec<Channel>,
+    channels: Vec<(Key, Channel)>,
 }
 
 impl Live {
@@ -83,15 +82,12 @@ impl Live {
     }
 
     pub(crate) fn follow(self: &Arc<Self>, selection: &Selection, format: Format) -> Following {
-        let keys: Vec<Key> = selection
-            .selectors()
-            .iter()
-            .map(|selector| Key { selector: selector.clone(), format })
-            .collect();
+        let keys = selection.selectors().iter();
+        let keys = keys.map(|selector| Key { selector: selector.clone(), format });
         let mut channels = self.channels();
-        let followed = keys.iter().map(|key| channels.follow(key, self)).collect();
+        let followed = keys.map(|key| channels.follow(key, self)).collect();
         drop(channels);
-        Following { live: self.clone(), keys, channels: followed }
+        Following { live: self.clone(), channels: followed }
     }
 
     /// Gives the channels what the log has committed.
@@ -199,17 +195,20 @@ fn ended(committed: &Committed) -> Option<&TopicName> {
 }
 
 impl Channels {
-    fn follow(&mut self, key: &Key, live: &Live) -> Channel {
+    /// One follower more; its key shares memory with those of others.
+    fn follow(&mut self, key: Key, live: &Live) -> (Key, Channel) {
         let routed = self.routed;
         let prefixes = &mut self.prefixes;
-        let followed = self.followed.entry(key.clone()).or_insert_with(|| {
+        let entry = self.followed.entry(key);
+        let key = entry.key().clone();
+        let followed = entry.or_insert_with(|| {
             if let Selector::Prefix(prefix) = &key.selector {
                 prefixes.push((prefix.clone(), key.format));
             }
             Followed { channel: live.channel(routed), followers: 0 }
         });
         followed.followers += 1;
-        followed.channel.clone()
+        (key, followed.channel.clone())
     }
 
     /// One follower less.
@@ -270,15 +269,20 @@ impl Following {
 
     /// Readers of what is newer than `position`; `None` when the channels have not all of that.
     pub(crate) fn cursors(&self, position: Position) -> Option<Vec<Cursor>> {
-        self.channels.iter().map(|channel| channel.cursor_after(position)).collect()
+        self.channels.iter().map(|(_, channel)| channel.cursor_after(position)).collect()
     }
 
     /// The channel, if it is one.
     pub(crate) fn only_channel(&self) -> Option<Channel> {
         match &self.channels[..] {
-            [only] => Some(only.clone()),
+            [(_, only)] => Some(only.clone()),
             _ => None,
         }
+    }
+
+    /// What is followed.
+    pub(crate) fn selection(&self) -> Selection {
+        Selection::new(self.channels.iter().map(|(key, _)| key.selector.clone()))
     }
 
     /// The highest position up to which everything is in the channels; load it before reading.
@@ -296,7 +300,7 @@ impl Drop for Following {
     fn drop(&mut self) {
         let mut given_up = vec![];
         let mut channels = self.live.channels();
-        for (key, channel) in self.keys.iter().zip(&self.channels) {
+        for (key, channel) in &self.channels {
             given_up.extend(channels.give_up(key, channel));
         }
         drop(channels);

@@ -70,7 +70,34 @@ pub struct Subscription {
     request: Request,
     state: State,
     observer: Observer,
-    _counted: Subscriber,
+    counted: Subscriber,
+}
+
+/// A subscription whose channel is read by somebody else.
+pub(crate) struct Parked {
+    following: Following,
+    format: Format,
+    drops: u64,
+    counted: Subscriber,
+}
+
+impl Parked {
+    /// The subscription, behind what it was given by somebody else.
+    pub(crate) fn go_on(
+        self,
+        log: Arc<dyn Log>,
+        after: Position,
+        observer: Observer,
+    ) -> Subscription {
+        let Self { following, format, drops, counted } = self;
+        let request = Request { selection: following.selection(), format, after, drops, gap: None };
+        let followed = Followed { following, end: None };
+        let (own, state) = (vec![], State::Ended);
+        let mut subscription =
+            Subscription { log, own, followed, request, state, observer, counted };
+        subscription.state = subscription.go_on();
+        subscription
+    }
 }
 
 enum State {
@@ -78,8 +105,6 @@ enum State {
     Opening,
     Replaying(Pin<Box<dyn Future<Output = Result<Checked, ReadError>> + Send>>),
     Live(Vec<Cursor>),
-    /// Somebody else reads the channel.
-    Parted,
     /// It is looked anew what is to be followed.
     Following(Pin<Box<dyn Future<Output = Result<Followed, ReadError>> + Send>>),
     /// There is nothing, or nothing more, to be read but the hub's own topics.
@@ -129,7 +154,7 @@ impl Subscription {
     ) -> Self {
         let state = if request.selection.is_empty() { State::Own } else { State::Opening };
         let counted = observer.metrics.subscriber();
-        Self { log, own, followed, request, state, observer, _counted: counted }
+        Self { log, own, followed, request, state, observer, counted }
     }
 
     /// Whether it is about one channel, which somebody else may read when it has been read up to the
@@ -138,21 +163,19 @@ impl Subscription {
         self.own.is_empty() && self.request.selection.selectors().len() == 1
     }
 
-    /// Leaves the reading to somebody else, if what is left is one channel: tells which, and behind
-    /// which position. Until [`go_on_behind`](Self::go_on_behind) it gives nothing.
-    pub(crate) fn part(&mut self) -> Option<(Channel, Position)> {
-        if !self.may_part() || !matches!(self.state, State::Live(_)) {
-            return None;
-        }
-        let channel = self.followed.following.only_channel()?;
-        self.state = State::Parted;
-        Some((channel, self.request.after))
+    /// Whether somebody else may read it now.
+    pub(crate) fn is_at_present(&self) -> bool {
+        self.may_part() && matches!(self.state, State::Live(_))
     }
 
-    /// Everything up to here was given by somebody else.
-    pub(crate) fn go_on_behind(&mut self, after: Position) {
-        self.request.after = after.max(self.request.after);
-        self.state = self.go_on();
+    /// Leaves the reading of its channel to somebody else, behind a position; what is needed to
+    /// [go on](Parked::go_on) later is small.
+    pub(crate) fn park(self) -> Option<(Channel, Position, Parked)> {
+        let Self { followed, request, counted, .. } = self;
+        let channel = followed.following.only_channel()?;
+        let Request { format, after, drops, .. } = request;
+        let parked = Parked { following: followed.following, format, drops, counted };
+        Some((channel, after, parked))
     }
 
     /// Whether the log is read next.
@@ -397,7 +420,7 @@ impl Stream for Subscription {
                     }
                 },
                 State::Own if this.own.is_empty() => this.state = State::Ended,
-                State::Own | State::Parted => return Poll::Pending,
+                State::Own => return Poll::Pending,
                 State::Ended => return Poll::Ready(None),
             }
         }

@@ -30,9 +30,12 @@ impl Expiry {
         Self { at, timer: None }
     }
 
-    /// Leaves the waiting to somebody else: tells when to look whether it has.
-    pub(super) fn part(&mut self, now: Timestamp) -> Instant {
-        self.timer = None;
+    pub(super) fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// When somebody else is to look whether it has.
+    pub(super) fn look(&self, now: Timestamp) -> Instant {
         Instant::now() + until(self.at, now)
     }
 

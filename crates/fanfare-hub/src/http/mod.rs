@@ -44,7 +44,7 @@ use route::Route;
 
 pub(crate) use detached::{Detached, OnSocket};
 pub(crate) use peer::CutOff;
-pub(crate) use stream::{Parted, Streaming};
+pub(crate) use stream::{Parked, Reading, Streaming};
 
 pub use cors::Origins;
 pub use peer::ClientAddress;

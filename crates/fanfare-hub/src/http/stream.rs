@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use fanfare::Sse;
 use fanfare_fanout::{Channel, Position};
 use futures_core::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -18,10 +19,11 @@ use super::{
     peer::CutOff,
 };
 use crate::{
-    Subscription,
+    Hub, Subscription,
     limits::Place,
     log::{ReadError, Timestamp},
     metrics::Disconnect,
+    subscription,
 };
 
 /// What a subscription gives, up to its end or that of the hub.
@@ -33,20 +35,34 @@ pub(crate) struct Streaming {
     /// `None` when the stream has ended.
     subscription: Option<Subscription>,
     shutdown: Shutdown,
-    /// Why it has ended.
-    end: Option<Disconnect>,
     /// When it ends because its token does.
     expiry: Option<Expiry>,
+    stay: Stay,
+}
+
+/// A place among all streams, and the account of its end.
+struct Stay {
+    hub: Hub,
+    sse: Sse,
+    /// Why it has ended.
+    end: Option<Disconnect>,
     cut_off: Option<CutOff>,
     _place: Place,
 }
 
 /// What somebody else is to read.
-pub(crate) struct Parted {
+pub(crate) struct Reading {
     pub(crate) channel: Channel,
     pub(crate) after: Position,
     /// The token expires then, or it is to be looked whether it does.
     pub(crate) until: Option<Instant>,
+}
+
+/// A stream that somebody else reads, in little memory.
+pub(crate) struct Parked {
+    subscription: subscription::Parked,
+    expiry: Option<Timestamp>,
+    stay: Stay,
 }
 
 enum Shutdown {
@@ -74,10 +90,14 @@ impl Streaming {
             api: api.clone(),
             subscription: Some(subscription),
             shutdown: Shutdown::Awaited(None),
-            end: None,
             expiry: expires.map(Expiry::new),
-            cut_off,
-            _place: place,
+            stay: Stay {
+                hub: api.hub.clone(),
+                sse: api.sse.clone(),
+                end: None,
+                cut_off,
+                _place: place,
+            },
         }
     }
 
@@ -106,24 +126,20 @@ impl Streaming {
         self.subscription.as_ref().is_some_and(Subscription::may_part)
     }
 
-    /// Leaves the reading to somebody else, if that is possible.
-    pub(crate) fn part(&mut self) -> Option<Parted> {
-        if self.api.closing.has_begun() {
-            return None;
-        }
-        let (channel, after) = self.subscription.as_mut()?.part()?;
-        // It takes memory, and nobody waits for it now.
-        self.shutdown = Shutdown::Awaited(None);
-        let now = self.api.hub.now();
-        let until = self.expiry.as_mut().map(|expiry| expiry.part(now));
-        Some(Parted { channel, after, until })
+    /// Whether somebody else may read it now.
+    pub(crate) fn is_at_present(&self) -> bool {
+        !self.api.closing.has_begun()
+            && self.subscription.as_ref().is_some_and(Subscription::is_at_present)
     }
 
-    /// Everything up to here was given by somebody else.
-    pub(crate) fn go_on_behind(&mut self, after: Position) {
-        if let Some(subscription) = &mut self.subscription {
-            subscription.go_on_behind(after);
-        }
+    /// Leaves the reading to somebody else.
+    pub(crate) fn park(self) -> Option<(Reading, Parked)> {
+        let Self { subscription, expiry, stay, .. } = self;
+        let (channel, after, subscription) = subscription?.park()?;
+        let now = stay.hub.now();
+        let until = expiry.as_ref().map(|expiry| expiry.look(now));
+        let expiry = expiry.map(|expiry| expiry.at());
+        Some((Reading { channel, after, until }, Parked { subscription, expiry, stay }))
     }
 
     /// Whether the log is read next.
@@ -133,12 +149,37 @@ impl Streaming {
 
     /// Its socket is of no more use.
     pub(crate) fn cut_off(&mut self, why: Disconnect) {
-        self.end = self.end.or(Some(why));
+        self.stay.cut_off(why);
     }
 
     fn end(&mut self, why: Disconnect) {
-        self.end = Some(why);
+        self.stay.end = Some(why);
         self.subscription = None;
+    }
+}
+
+impl Parked {
+    /// The stream, behind what it was given meanwhile.
+    pub(crate) fn go_on(self, api: &Api, after: Position) -> Streaming {
+        let Self { subscription, expiry, stay } = self;
+        Streaming {
+            api: api.clone(),
+            subscription: Some(api.hub.go_on(subscription, after)),
+            shutdown: Shutdown::Awaited(None),
+            expiry: expiry.map(Expiry::new),
+            stay,
+        }
+    }
+
+    /// Its socket is of no more use.
+    pub(crate) fn cut_off(&mut self, why: Disconnect) {
+        self.stay.cut_off(why);
+    }
+}
+
+impl Stay {
+    fn cut_off(&mut self, why: Disconnect) {
+        self.end = self.end.or(Some(why));
     }
 }
 
@@ -187,12 +228,12 @@ impl Stream for Streaming {
     }
 }
 
-impl Drop for Streaming {
+impl Drop for Stay {
     fn drop(&mut self) {
         let cut_off = self.cut_off.as_ref().and_then(CutOff::reason);
-        let is_shutdown = self.api.sse.has_begun_shutdown();
+        let is_shutdown = self.sse.has_begun_shutdown();
         let dropped = if is_shutdown { Disconnect::Shutdown } else { Disconnect::Left };
         let why = self.end.or(cut_off).unwrap_or(dropped);
-        self.api.hub.metrics().disconnects.count(why);
+        self.hub.metrics().disconnects.count(why);
     }
 }

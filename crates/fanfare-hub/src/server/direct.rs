@@ -21,14 +21,14 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::Semaphore,
 
 use crate::{
     Hub,
-    http::{Api, Parted, Streaming},
+    http::{Api, Parked, Reading, Streaming},
     metrics::{Closing, Disconnect},
 };
 
 use super::{
     Settings,
     handover::Answered,
-    open::{Entered, Phase},
+    open::{Entered, Phase, Resting},
 };
 
 /// How many streams read the log at the same time. More wait for their turn.
@@ -56,11 +56,18 @@ struct Connection {
     entered: Entered,
 }
 
+/// A stream whose socket the engine has.
+struct Away {
+    direct: Direct,
+    parked: Parked,
+    resting: Resting,
+}
+
 /// What is next for a stream.
 enum Step {
     Bytes(Bytes),
     /// The engine can go on with it.
-    Part(Parted),
+    Part,
     End,
     /// It cannot go on.
     Fail,
@@ -106,6 +113,10 @@ impl Direct {
         Connection { direct: self, streaming, entered }.run(socket, begin.into()).await;
     }
 
+    fn count(&self, why: Closing) {
+        self.0.api.hub().metrics().closings.count(why);
+    }
+
     /// Has the engine give all streams back, so that they end as they should. From now on none may be
     /// given to it.
     pub(super) fn begin_shutdown(&self) {
@@ -121,7 +132,7 @@ impl Connection {
         loop {
             let bytes = match self.next().await {
                 Step::Bytes(bytes) => chunk(&bytes),
-                Step::Part(parted) => return self.part(socket, parted),
+                Step::Part => return self.part(socket),
                 Step::End => {
                     // Whoever is gone needs no end.
                     if self.write(&mut socket, LAST_CHUNK).await {
@@ -153,9 +164,8 @@ impl Connection {
                 Poll::Ready(Some(Ok(bytes))) => Poll::Ready(Step::Bytes(bytes)),
                 Poll::Ready(Some(Err(_))) => Poll::Ready(Step::Fail),
                 Poll::Ready(None) => Poll::Ready(Step::End),
-                Poll::Pending => {
-                    streaming.part().map_or(Poll::Pending, |it| Poll::Ready(Step::Part(it)))
-                }
+                Poll::Pending if streaming.is_at_present() => Poll::Ready(Step::Part),
+                Poll::Pending => Poll::Pending,
             });
         match attend(entered, next).await {
             Some(step) => step,
@@ -185,24 +195,25 @@ impl Connection {
 
     fn is_cut_off(&mut self) {
         self.streaming.cut_off(Disconnect::Shutdown);
-        self.direct.0.api.hub().metrics().closings.count(Closing::Grace);
+        self.direct.count(Closing::Grace);
     }
 
     fn is_stalled(&mut self) {
         self.streaming.cut_off(Disconnect::Stalled);
-        self.direct.0.api.hub().metrics().closings.count(Closing::Stalled);
+        self.direct.count(Closing::Stalled);
     }
 
     /// Gives the socket to the engine.
-    fn part(self, socket: TcpStream, parted: Parted) {
+    fn part(self, socket: TcpStream) {
+        let Self { direct, streaming, entered } = self;
         // It is of no use otherwise.
-        let Ok(socket) = socket.into_std() else { return };
-        let Parted { channel, after, until } = parted;
+        let (Ok(socket), Some((reading, parked))) = (socket.into_std(), streaming.park()) else {
+            return;
+        };
+        let Reading { channel, after, until } = reading;
+        let shared = direct.0.clone();
+        let client = Box::new(Away { direct, parked, resting: entered.rest() });
         let until = until.map(Into::into);
-        let shared = self.direct.0.clone();
-        // It would keep the memory of this task.
-        drop(self.entered.waking().take());
-        let client = Box::new(self);
         shared.engine.adopt(Adoption { socket, channel, after, until, client });
         if shared.api.has_begun_shutdown() {
             // It may have come too late to be given back with all others.
@@ -211,21 +222,24 @@ impl Connection {
     }
 }
 
-impl engine::Client for Connection {
-    fn leave(mut self: Box<Self>, left: Left) {
+impl engine::Client for Away {
+    fn leave(self: Box<Self>, left: Left) {
+        let Self { direct, mut parked, resting } = *self;
         let Left { why, after, unsent, socket } = left;
         if why == Why::Stalled {
-            self.is_stalled();
+            parked.cut_off(Disconnect::Stalled);
+            direct.count(Closing::Stalled);
         }
         let Some(socket) = socket else { return };
         if why == Why::Lagged {
-            self.direct.0.api.hub().metrics().lags.inc();
+            direct.0.api.hub().metrics().lags.inc();
         }
-        self.streaming.go_on_behind(after);
-        let runtime = self.direct.0.runtime.clone();
+        let streaming = parked.go_on(&direct.0.api, after);
+        let runtime = direct.0.runtime.clone();
+        let connection = Connection { direct, streaming, entered: resting.rise() };
         runtime.spawn(async move {
             if let Ok(socket) = TcpStream::from_std(socket) {
-                self.run(socket, unsent).await;
+                connection.run(socket, unsent).await;
             }
         });
     }

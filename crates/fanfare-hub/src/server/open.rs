@@ -45,10 +45,23 @@ pub(super) type Room = OwnedSemaphorePermit;
 /// One of the open connections, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Entered {
+    listed: Listed,
+    resting: Resting,
+}
+
+/// One of the open connections that is not told what to do, until it [rises](Self::rise).
+#[derive(Debug)]
+pub(super) struct Resting {
+    open: OpenConnections,
+    _room: Room,
+}
+
+/// Where a connection's task is woken.
+#[derive(Debug)]
+struct Listed {
     open: OpenConnections,
     key: usize,
     waking: Arc<Waking>,
-    _room: Room,
 }
 
 impl OpenConnections {
@@ -73,15 +86,14 @@ impl OpenConnections {
     }
 
     pub(super) fn enter(&self, room: Room) -> Entered {
-        let waking = Arc::new(Waking::default());
-        let key = self.connections().insert(waking.clone());
         self.0.hub.metrics().connections.inc();
-        Entered { open: self.clone(), key, waking, _room: room }
+        Resting { open: self.clone(), _room: room }.rise()
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.connections().len()
+        let all = usize::try_from(self.0.most).unwrap_or(usize::MAX);
+        all.saturating_sub(self.0.room.available_permits())
     }
 
     /// Has each end with what it is doing.
@@ -116,23 +128,42 @@ impl OpenConnections {
 impl Entered {
     /// What wakes the connection's task.
     pub(super) fn waking(&self) -> &Arc<Waking> {
-        &self.waking
+        &self.listed.waking
     }
 
     /// What the connection is to do; look at it after the task's waker is known.
     pub(super) fn phase(&self) -> Phase {
-        match self.open.0.phase.load(Ordering::SeqCst) {
+        match self.resting.open.0.phase.load(Ordering::SeqCst) {
             phase if phase == Phase::Serving as u8 => Phase::Serving,
             phase if phase == Phase::Draining as u8 => Phase::Draining,
             _ => Phase::CutOff,
         }
     }
+
+    /// Lets nobody be woken any more, for as long as somebody else has the socket.
+    pub(super) fn rest(self) -> Resting {
+        self.resting
+    }
 }
 
-impl Drop for Entered {
+impl Resting {
+    pub(super) fn rise(self) -> Entered {
+        let open = self.open.clone();
+        let waking = Arc::new(Waking::default());
+        let key = open.connections().insert(waking.clone());
+        Entered { listed: Listed { open, key, waking }, resting: self }
+    }
+}
+
+impl Drop for Listed {
     fn drop(&mut self) {
         let ended = self.open.connections().try_remove(self.key);
         drop(ended);
+    }
+}
+
+impl Drop for Resting {
+    fn drop(&mut self) {
         self.open.0.hub.metrics().connections.dec();
     }
 }
