@@ -134,7 +134,9 @@ impl Streaming {
 
     /// Leaves the reading to somebody else.
     pub(crate) fn park(self) -> Option<(Reading, Parked)> {
-        let Self { subscription, expiry, stay, .. } = self;
+        let Self { subscription, expiry, mut stay, .. } = self;
+        // That was for hyper's connection, which is no more.
+        stay.cut_off = None;
         let (channel, after, subscription) = subscription?.park()?;
         let now = stay.hub.now();
         let until = expiry.as_ref().map(|expiry| expiry.look(now));
