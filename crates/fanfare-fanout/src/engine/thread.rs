@@ -403,3 +403,104 @@ impl Tally {
 fn refuse(client: Box<dyn Client>, after: Position, socket: std::net::TcpStream, why: Why) {
     client.leave(Left { why, after, unsent: bytes::Bytes::new(), socket: Some(socket) });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{Ipv4Addr, TcpListener},
+        num::NonZeroUsize,
+    };
+
+    use bytes::Bytes;
+    use fanfare_wire::Event;
+
+    use super::*;
+    use crate::Options;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn delivered(&self, _: Position, _: u64, _: u64) {}
+    }
+
+    impl Client for Nobody {
+        fn leave(self: Box<Self>, _: Left) {}
+    }
+
+    fn thread() -> Thread {
+        let settings = Settings {
+            threads: NonZeroUsize::MIN,
+            framing: Framing::Plain,
+            keep_alive: Some((Duration::from_secs(15), Bytes::from_static(b":\n\n"))),
+            write_timeout: Duration::from_mins(1),
+            observer: Arc::new(Nobody),
+        };
+        Thread::new(&settings).unwrap().0
+    }
+
+    /// Readers of a channel, and the other ends of their sockets.
+    fn adopt(thread: &mut Thread, channel: &Channel, count: usize) -> Vec<std::net::TcpStream> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let adopt = |_| {
+            let peer = std::net::TcpStream::connect(address).unwrap();
+            let (socket, _) = listener.accept().unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let (channel, after) = (channel.clone(), Position::START);
+            let client = Box::new(Nobody);
+            thread.adopt(Adoption { socket, channel, after, until: None, client });
+            peer
+        };
+        (0..count).map(adopt).collect()
+    }
+
+    #[test]
+    fn a_large_channel_does_not_hold_up_a_small_one() {
+        let mut thread = thread();
+        let [large, small] = [0; 2].map(|_| Channel::<()>::new(Options::default()));
+        let _large = adopt(&mut thread, &large, 3 * SLICE);
+        let _small = adopt(&mut thread, &small, 1);
+        let mut mail = Mail::default();
+        large.append(Event::new("x")).unwrap();
+        small.append(Event::new("x")).unwrap();
+        thread.read(&mut mail);
+        let slice = SLICE as u64;
+        let mut delivered = vec![];
+        for step in 0..5 {
+            if step == 2 {
+                // What comes while the sweep goes on takes no turn away either.
+                large.append(Event::new("y")).unwrap();
+                small.append(Event::new("y")).unwrap();
+                thread.read(&mut mail);
+            }
+            thread.sweep();
+            delivered.push(mem::take(&mut thread.tally).frames);
+        }
+        // The third slice is given both events; the small channel has its turn in between.
+        assert_eq!(delivered, [slice, 1, 2 * slice, 1, 2 * slice]);
+    }
+
+    #[test]
+    fn who_leaves_in_the_middle_of_a_sweep_has_nobody_left_out() {
+        let mut thread = thread();
+        let channel = Channel::<()>::new(Options::default());
+        let count = 2 * SLICE;
+        let _peers = adopt(&mut thread, &channel, count);
+        channel.append(Event::new("x")).unwrap();
+        thread.read(&mut Mail::default());
+        thread.sweep();
+        // One that was visited, one that was not.
+        for index in [count - 1, 3] {
+            let key = thread.channels[0].keys[index];
+            thread.leave(key, Why::Recalled);
+        }
+        while !thread.queue.is_empty() {
+            thread.sweep();
+        }
+        assert_eq!(thread.tally.frames, count as u64 - 1);
+        assert_eq!(thread.clients.len(), count - 2);
+        thread.recall();
+        assert!(thread.channels.is_empty() && thread.keys.is_empty());
+    }
+}

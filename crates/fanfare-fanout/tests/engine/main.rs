@@ -2,8 +2,6 @@
 
 #![cfg(test)]
 
-/// Channels next to each other.
-mod fairness;
 /// Clients that fall behind, hang up or take nothing.
 mod leaving;
 /// An engine, and peers that read what it writes.
