@@ -272,12 +272,9 @@ impl Following {
         self.channels.iter().map(|(_, channel)| channel.cursor_after(position)).collect()
     }
 
-    /// The channel, if it is one.
-    pub(crate) fn only_channel(&self) -> Option<Channel> {
-        match &self.channels[..] {
-            [(_, only)] => Some(only.clone()),
-            _ => None,
-        }
+    /// The channels, which share their positions.
+    pub(crate) fn channels(&self) -> Vec<Channel> {
+        self.channels.iter().map(|(_, channel)| channel.clone()).collect()
     }
 
     /// What is followed.

@@ -73,7 +73,7 @@ pub struct Subscription {
     counted: Subscriber,
 }
 
-/// A subscription whose channel is read by somebody else.
+/// A subscription whose channels are read by somebody else.
 pub(crate) struct Parked {
     following: Following,
     format: Format,
@@ -157,10 +157,10 @@ impl Subscription {
         Self { log, own, followed, request, state, observer, counted }
     }
 
-    /// Whether it is about one channel, which somebody else may read when it has been read up to the
-    /// present.
+    /// Whether somebody else may read its channels when it has been read up to the present: the hub's
+    /// own topics have positions of their own.
     pub(crate) fn may_part(&self) -> bool {
-        self.own.is_empty() && self.request.selection.selectors().len() == 1
+        self.own.is_empty()
     }
 
     /// Whether somebody else may read it now.
@@ -168,14 +168,12 @@ impl Subscription {
         self.may_part() && matches!(self.state, State::Live(_))
     }
 
-    /// Leaves the reading of its channel to somebody else, behind a position; what is needed to
+    /// Leaves the reading of its channels to somebody else, behind a position; what is needed to
     /// [go on](Parked::go_on) later is small.
-    pub(crate) fn park(self) -> Option<(Channel, Position, Parked)> {
-        let Self { followed, request, counted, .. } = self;
-        let channel = followed.following.only_channel()?;
+    pub(crate) fn park(self) -> (Vec<Channel>, Position, Parked) {
+        let Self { followed: Followed { following, .. }, request, counted, .. } = self;
         let Request { format, after, drops, .. } = request;
-        let parked = Parked { following: followed.following, format, drops, counted };
-        Some((channel, after, parked))
+        (following.channels(), after, Parked { following, format, drops, counted })
     }
 
     /// Whether the log is read next.

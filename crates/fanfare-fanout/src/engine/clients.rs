@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
 
-use super::{Client, Left, Why, written::Written};
+use super::{Client, Left, Why, several::Several, written::Written};
 use crate::{Position, cursor::Place};
 
 /// What a peer may send although it has nothing to say, at a time.
@@ -18,10 +18,7 @@ const CHATTER_READS: usize = 16;
 /// A socket and its place in a channel.
 pub(super) struct Seat {
     pub(super) socket: TcpStream,
-    /// The channel's key, and the index among its readers.
-    pub(super) channel: u32,
-    pub(super) index: u32,
-    pub(super) place: Place,
+    pub(super) reading: Reading,
     /// The newest frame that it was given.
     pub(super) after: Position,
     /// What its socket does not take yet.
@@ -33,6 +30,17 @@ pub(super) struct Seat {
     /// The tick in which it is looked at.
     pub(super) look: u64,
     pub(super) client: Box<dyn Client>,
+}
+
+/// What a client reads, and where it is.
+pub(super) enum Reading {
+    /// The channel's key, the index among its readers, and the place.
+    One {
+        channel: u32,
+        index: u32,
+        place: Place,
+    },
+    Several(Box<Several>),
 }
 
 pub(super) struct Blocked {
@@ -124,17 +132,16 @@ fn attempt(written: &Written, done: usize, socket: &mut TcpStream) -> io::Result
     }
 }
 
-/// Enters a client, and has its socket watched.
-pub(super) fn enter(clients: &mut Slab<Seat>, mut seat: Seat, registry: &Registry) -> Option<u32> {
+/// Enters a client under the slab's next key, and has its socket watched; tells whether that was
+/// possible, or the client has left.
+pub(super) fn enter(clients: &mut Slab<Seat>, mut seat: Seat, registry: &Registry) -> bool {
     let place = clients.vacant_entry();
-    let token = Token(place.key());
     let interests = Interest::READABLE | Interest::WRITABLE;
-    let (Ok(key), Ok(())) =
-        (u32::try_from(place.key()), registry.register(&mut seat.socket, token, interests))
-    else {
+    let is_watched = registry.register(&mut seat.socket, Token(place.key()), interests).is_ok();
+    if is_watched {
+        place.insert(seat);
+    } else {
         seat.leave(Why::Gone, registry);
-        return None;
-    };
-    place.insert(seat);
-    Some(key)
+    }
+    is_watched
 }

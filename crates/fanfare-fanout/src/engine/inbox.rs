@@ -31,6 +31,8 @@ pub(super) struct Mail {
     pub(super) commands: Vec<Command>,
     /// Which channels have news.
     pub(super) channels: Vec<usize>,
+    /// Which clients that read several channels have news.
+    pub(super) clients: Vec<u32>,
 }
 
 pub(super) enum Command {
@@ -52,6 +54,11 @@ impl Inbox {
 
     fn news(&self, channel: usize) {
         self.mail().channels.push(channel);
+        self.wake();
+    }
+
+    pub(super) fn news_of_client(&self, client: u32) {
+        self.mail().clients.push(client);
         self.wake();
     }
 

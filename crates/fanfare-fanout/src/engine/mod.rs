@@ -9,7 +9,7 @@
 //!
 //! 1. [`Engine::adopt`] puts a client into the inbox of a thread (`inbox.rs`).
 //! 2. The thread (`thread.rs`) enters it in its slab (`clients.rs`), and among the readers of its channel
-//!    (`readers.rs`).
+//!    (`readers.rs`). One that reads several channels is told of news by itself (`several.rs`).
 //! 3. An append wakes the thread, once for all that it touches. The thread sweeps the readers of each
 //!    channel with news, some at a time, so that no channel holds up another.
 //! 4. A socket that takes no more keeps what is left of its frames (`written.rs`) until it does.
@@ -19,6 +19,7 @@
 mod clients;
 mod inbox;
 mod readers;
+mod several;
 mod thread;
 mod wheel;
 mod written;
@@ -112,8 +113,9 @@ pub enum Why {
 pub struct Adoption {
     /// Its socket, in non-blocking mode, with nothing half written.
     pub socket: TcpStream,
-    /// What it reads.
-    pub channel: Channel,
+    /// What it reads: one channel, or several that draw from the same
+    /// [`Positions`](crate::Positions), in one order.
+    pub channels: Vec<Channel>,
     /// Behind which position.
     pub after: Position,
     /// When it is to be given back.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, task::Waker};
 
 use crate::{
-    Channel, Position,
+    Channel, Position, Run,
     cursor::{Given, Place},
     waiters::Ticket,
 };
@@ -11,7 +11,7 @@ use crate::{
 use super::{Framing, inbox::News, written::Written};
 
 /// The longest run that a client is given in one write, in bytes.
-const MAX_RUN_BYTES: usize = 64 * 1024;
+pub(super) const MAX_RUN_BYTES: usize = 64 * 1024;
 
 /// Runs that are kept for the next reader at the same place: most are at the newest frame, some a few
 /// before.
@@ -92,11 +92,6 @@ impl Readers {
         self.keys.get(self.left).copied()
     }
 
-    /// The place of a reader of what lies behind `after`; `None` if some of that is not kept.
-    pub(super) fn place(&self, after: Position) -> Option<Place> {
-        self.channel.place_after(after)
-    }
-
     /// What is next at a place, which is moved on.
     pub(super) fn next(&self, place: &mut Place, runs: &mut Runs, framing: Framing) -> Next {
         if let Some(piece) = place.known().and_then(|next| runs.find(next)) {
@@ -105,11 +100,9 @@ impl Readers {
         }
         match self.channel.give(place, MAX_RUN_BYTES) {
             Given::Run(run) => {
-                let (frames, bytes, last) = (run.frames, run.bytes.len() as u64, run.last);
-                let written = Written::new(run.bytes, framing);
-                let piece = Piece { written, frames, bytes, last };
+                let piece = Piece::new(run, framing);
                 if let Some(next) = place.known() {
-                    runs.keep(next - frames, piece.clone());
+                    runs.keep(next - piece.frames, piece.clone());
                 }
                 Next::Piece(piece)
             }
@@ -126,6 +119,14 @@ impl Readers {
     /// Stops listening.
     pub(super) fn close(mut self) {
         self.channel.leave(&mut self.ticket);
+    }
+}
+
+impl Piece {
+    pub(super) fn new(run: Run, framing: Framing) -> Self {
+        let Run { bytes, frames, last, .. } = run;
+        let len = bytes.len() as u64;
+        Self { written: Written::new(bytes, framing), frames, bytes: len, last }
     }
 }
 

@@ -12,9 +12,10 @@ use slab::Slab;
 
 use super::{
     Adoption, Client, Framing, Left, Observer, Settings, Why,
-    clients::{Seat, Took, enter},
+    clients::{Reading, Seat, Took, enter},
     inbox::{Command, INBOX, Inbox, Mail, News},
     readers::{Next, Readers, Runs},
+    several::Several,
     wheel::{Entry, Wheel},
     written::Written,
 };
@@ -42,8 +43,8 @@ pub(super) struct Thread {
     clients: Slab<Seat>,
     channels: Slab<Readers>,
     keys: HashMap<usize, u32>,
-    /// The channels that have news.
-    queue: VecDeque<u32>,
+    /// What has news, and waits for its turn.
+    queue: VecDeque<Work>,
     wheel: Wheel,
     tick: u64,
     runs: Runs,
@@ -57,6 +58,15 @@ struct Tally {
     newest: Position,
     frames: u64,
     bytes: u64,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// The readers of a channel.
+    Channel(u32),
+    /// A client that reads several channels.
+    Client(u32),
 }
 
 /// What came of a visit.
@@ -135,6 +145,9 @@ impl Thread {
         for channel in mail.channels.drain(..) {
             self.has_news(channel);
         }
+        for client in mail.clients.drain(..) {
+            self.has_own_news(client);
+        }
         for command in mail.commands.drain(..) {
             match command {
                 Command::Adopt(adoption) => self.adopt(adoption),
@@ -148,25 +161,35 @@ impl Thread {
         let Some(readers) = self.channels.get_mut(channel) else { return };
         readers.has_more = true;
         if !mem::replace(&mut readers.is_queued, true) {
-            self.queue.extend(u32::try_from(channel).ok());
+            self.queue.extend(u32::try_from(channel).ok().map(Work::Channel));
+        }
+    }
+
+    /// A client that reads several channels has news.
+    fn has_own_news(&mut self, key: u32) {
+        let Some(seat) = self.clients.get_mut(key as usize) else { return };
+        // It may be another than the one that was told of.
+        let Reading::Several(several) = &mut seat.reading else { return };
+        if !mem::replace(&mut several.is_queued, true) {
+            self.queue.push_back(Work::Client(key));
         }
     }
 
     fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { socket, channel, after, until, client } = adoption;
-        let Some(key) = self.channel(channel) else {
-            return refuse(client, after, socket, Why::Recalled);
+        let Adoption { socket, channels, after, until, client } = adoption;
+        // It is the next in the slab.
+        let key = u32::try_from(self.clients.vacant_key()).unwrap_or(u32::MAX);
+        let Some(reading) = self.reading(&channels, after, key) else {
+            return refuse(client, after, socket);
         };
-        let Some(place) = self.channels.get(key as usize).and_then(|readers| readers.place(after))
-        else {
-            self.forget_if_unread(key);
-            return refuse(client, after, socket, Why::Lagged);
+        let channel = match &reading {
+            Reading::One { channel, .. } => *channel,
+            // No channel has so high a key.
+            Reading::Several(_) => u32::MAX,
         };
         let seat = Seat {
             socket: TcpStream::from_std(socket),
-            channel: key,
-            index: 0,
-            place,
+            reading,
             after,
             blocked: None,
             written: self.tick,
@@ -174,18 +197,38 @@ impl Thread {
             until: until.map_or(u64::MAX, |until| self.wheel.tick(until).saturating_add(1)),
             client,
         };
-        let Some(client) = enter(&mut self.clients, seat, self.poll.registry()) else {
-            return self.forget_if_unread(key);
-        };
-        self.sit_down(client, key);
+        if !enter(&mut self.clients, seat, self.poll.registry()) {
+            return self.forget_if_unread(channel);
+        }
+        self.sit_down(key);
         self.runs.clear();
-        if self.visit(client) == Visit::Given {
-            self.has_news(key as usize);
+        if self.visit(key) == Visit::Given {
+            self.goes_on(key);
+        }
+    }
+
+    /// Where a client begins; `None` if that is no longer kept.
+    fn reading(&mut self, channels: &[Channel], after: Position, key: u32) -> Option<Reading> {
+        let [channel] = channels else {
+            let several = Several::new(channels, after, key, self.inbox.clone())?;
+            return Some(Reading::Several(Box::new(several)));
+        };
+        let place = channel.place_after(after)?;
+        let channel = self.channel(channel)?;
+        Some(Reading::One { channel, index: 0, place })
+    }
+
+    /// A client has more to read, when others have had their turn.
+    fn goes_on(&mut self, key: u32) {
+        match self.clients.get(key as usize).map(|seat| &seat.reading) {
+            Some(Reading::One { channel, .. }) => self.has_news(*channel as usize),
+            Some(Reading::Several(_)) => self.has_own_news(key),
+            None => {}
         }
     }
 
     /// The key of a channel.
-    fn channel(&mut self, channel: Channel) -> Option<u32> {
+    fn channel(&mut self, channel: &Channel) -> Option<u32> {
         if let Some(key) = self.keys.get(&channel.address()) {
             return Some(*key);
         }
@@ -193,20 +236,20 @@ impl Thread {
         let key = u32::try_from(place.key()).ok()?;
         self.keys.insert(channel.address(), key);
         let news = News::new(self.inbox.clone(), place.key());
-        place.insert(Readers::new(channel, news));
+        place.insert(Readers::new(channel.clone(), news));
         Some(key)
     }
 
     /// A client takes its place among the readers of its channel, and in the wheel.
-    fn sit_down(&mut self, key: u32, channel: u32) {
-        let (Some(readers), Some(seat)) =
-            (self.channels.get_mut(channel as usize), self.clients.get_mut(key as usize))
-        else {
-            return;
-        };
-        // There are fewer than there are keys.
-        seat.index = u32::try_from(readers.keys.len()).unwrap_or(u32::MAX);
-        readers.keys.push(key);
+    fn sit_down(&mut self, key: u32) {
+        if let Some(seat) = self.clients.get_mut(key as usize)
+            && let Reading::One { channel, index, .. } = &mut seat.reading
+            && let Some(readers) = self.channels.get_mut(*channel as usize)
+        {
+            // There are fewer than there are keys.
+            *index = u32::try_from(readers.keys.len()).unwrap_or(u32::MAX);
+            readers.keys.push(key);
+        }
         self.schedule(key);
     }
 
@@ -251,7 +294,6 @@ impl Thread {
     /// A socket takes more again.
     fn go_on(&mut self, key: u32) {
         let Some(seat) = self.clients.get_mut(key as usize) else { return };
-        let channel = seat.channel;
         match seat.go_on(self.tick) {
             Took::NotAll => return,
             Took::Gone => return self.leave(key, Why::Gone),
@@ -263,7 +305,7 @@ impl Thread {
                 return;
             }
         }
-        self.has_news(channel as usize);
+        self.goes_on(key);
     }
 
     /// Looks at a client because of the time.
@@ -297,10 +339,18 @@ impl Thread {
         true
     }
 
-    /// Visits some of the readers of the channel whose turn it is.
+    /// Gives whoever's turn it is some of what there is.
     fn sweep(&mut self) {
-        let Some(channel) = self.queue.pop_front() else { return };
         self.runs.clear();
+        match self.queue.pop_front() {
+            Some(Work::Channel(channel)) => self.sweep_channel(channel),
+            Some(Work::Client(key)) => self.sweep_client(key),
+            None => {}
+        }
+    }
+
+    /// Visits some of the readers of a channel.
+    fn sweep_channel(&mut self, channel: u32) {
         let Some(readers) = self.channels.get_mut(channel as usize) else { return };
         if readers.left == 0 {
             readers.begin_sweep();
@@ -317,7 +367,16 @@ impl Thread {
         let Some(readers) = self.channels.get_mut(channel as usize) else { return };
         readers.is_queued = readers.left > 0 || readers.has_more;
         if readers.is_queued {
-            self.queue.push_back(channel);
+            self.queue.push_back(Work::Channel(channel));
+        }
+    }
+
+    fn sweep_client(&mut self, key: u32) {
+        let Some(seat) = self.clients.get_mut(key as usize) else { return };
+        let Reading::Several(several) = &mut seat.reading else { return };
+        several.is_queued = false;
+        if self.visit(key) == Visit::Given {
+            self.has_own_news(key);
         }
     }
 
@@ -327,8 +386,14 @@ impl Thread {
         if seat.blocked.is_some() {
             return Visit::Done;
         }
-        let Some(readers) = self.channels.get(seat.channel as usize) else { return Visit::Left };
-        let piece = match readers.next(&mut seat.place, &mut self.runs, self.framing) {
+        let next = match &mut seat.reading {
+            Reading::One { channel, place, .. } => match self.channels.get(*channel as usize) {
+                Some(readers) => readers.next(place, &mut self.runs, self.framing),
+                None => return Visit::Left,
+            },
+            Reading::Several(several) => several.next(self.framing),
+        };
+        let piece = match next {
             Next::Piece(piece) => piece,
             Next::Nothing => return Visit::Done,
             Next::Lag => return self.send_off(key, Why::Lagged),
@@ -353,16 +418,22 @@ impl Thread {
 
     fn leave(&mut self, key: u32, why: Why) {
         let Some(seat) = self.clients.try_remove(key as usize) else { return };
-        let channel = seat.channel;
-        if let Some(readers) = self.channels.get_mut(channel as usize) {
-            readers.keys.swap_remove(seat.index as usize);
-            if let Some(moved) = readers.keys.get(seat.index as usize)
-                && let Some(moved) = self.clients.get_mut(*moved as usize)
-            {
-                moved.index = seat.index;
-            }
+        if let Reading::One { channel, index, .. } = seat.reading {
+            self.stand_up(channel, index);
         }
         seat.leave(why, self.poll.registry());
+    }
+
+    /// A reader of a channel is no more; the last one takes its place.
+    fn stand_up(&mut self, channel: u32, index: u32) {
+        let Some(readers) = self.channels.get_mut(channel as usize) else { return };
+        readers.keys.swap_remove(index as usize);
+        if let Some(moved) = readers.keys.get(index as usize)
+            && let Some(moved) = self.clients.get_mut(*moved as usize)
+            && let Reading::One { index: its, .. } = &mut moved.reading
+        {
+            *its = index;
+        }
         self.forget_if_unread(channel);
     }
 
@@ -399,9 +470,10 @@ impl Tally {
     }
 }
 
-/// Gives a client back that never got a seat.
-fn refuse(client: Box<dyn Client>, after: Position, socket: std::net::TcpStream, why: Why) {
-    client.leave(Left { why, after, unsent: bytes::Bytes::new(), socket: Some(socket) });
+/// Gives a client back that is behind what is kept.
+fn refuse(client: Box<dyn Client>, after: Position, socket: std::net::TcpStream) {
+    let (why, unsent) = (Why::Lagged, bytes::Bytes::new());
+    client.leave(Left { why, after, unsent, socket: Some(socket) });
 }
 
 #[cfg(test)]
@@ -447,9 +519,9 @@ mod tests {
             let peer = std::net::TcpStream::connect(address).unwrap();
             let (socket, _) = listener.accept().unwrap();
             socket.set_nonblocking(true).unwrap();
-            let (channel, after) = (channel.clone(), Position::START);
+            let (channels, after) = (vec![channel.clone()], Position::START);
             let client = Box::new(Nobody);
-            thread.adopt(Adoption { socket, channel, after, until: None, client });
+            thread.adopt(Adoption { socket, channels, after, until: None, client });
             peer
         };
         (0..count).map(adopt).collect()

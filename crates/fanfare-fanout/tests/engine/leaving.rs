@@ -5,7 +5,7 @@ use std::{
 };
 
 use fanfare_fanout::{
-    Channel, Options, Position,
+    Bounds, Channel, Options, Position, Positions,
     engine::{Framing, Settings, Why},
 };
 
@@ -44,6 +44,25 @@ fn the_end_of_a_channel_is_behind_its_last_frame() {
     assert!(left.socket.is_some());
     let late = running.adopt(&channel, Position(1));
     assert_eq!(late.left().why, Why::Ended);
+}
+
+#[test]
+fn of_several_channels_the_first_end_or_gap_gives_it_back() {
+    let running = Running::plain();
+    let positions = Positions::new();
+    let bounds = Bounds { frames: 1, bytes: usize::MAX };
+    let options = || Options { bounds, positions: positions.clone(), ..Options::default() };
+    let channels = [Channel::<()>::new(options()), Channel::new(options())];
+    let mut peer = running.adopt_several(&channels, Position::START);
+    channels[1].append("a".into()).unwrap();
+    peer.reads("data: a\n\n");
+    channels[0].close();
+    let left = peer.left();
+    assert_eq!((left.why, left.after), (Why::Ended, Position(1)));
+
+    channels[1].append("b".into()).unwrap();
+    let late = running.adopt_several(&channels, Position::START);
+    assert_eq!(late.left().why, Why::Lagged);
 }
 
 #[test]

@@ -103,7 +103,22 @@ impl Running {
         let (socket, peer) = self.connect();
         let (sender, left) = channel_of_one();
         let client = Box::new(Leaver(sender));
-        self.engine.adopt(Adoption { socket, channel: channel.clone(), after, until, client });
+        self.engine.adopt(Adoption {
+            socket,
+            channels: vec![channel.clone()],
+            after,
+            until,
+            client,
+        });
+        Peer { socket: peer, left }
+    }
+
+    /// A peer that reads several channels.
+    pub(crate) fn adopt_several(&self, channels: &[Channel], after: Position) -> Peer {
+        let (socket, peer) = self.connect();
+        let (sender, left) = channel_of_one();
+        let (channels, client) = (channels.to_vec(), Box::new(Leaver(sender)));
+        self.engine.adopt(Adoption { socket, channels, after, until: None, client });
         Peer { socket: peer, left }
     }
 

@@ -1,10 +1,11 @@
 use std::{
+    io::Read,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use fanfare_fanout::{Channel, Options, Position, engine::Framing};
+use fanfare_fanout::{Channel, Options, Position, Positions, engine::Framing};
 
 use fanfare_wire::Event;
 
@@ -63,6 +64,73 @@ fn many_channels_have_their_own_readers() {
     }
 }
 
+/// Channels that share their positions.
+fn sisters(count: usize) -> Vec<Channel> {
+    let positions = Positions::new();
+    let options = || Options { positions: positions.clone(), ..Options::default() };
+    (0..count).map(|_| Channel::new(options())).collect()
+}
+
+#[test]
+fn several_channels_are_read_in_one_order() {
+    let running = Running::plain();
+    let channels = sisters(3);
+    channels[2].append("before".into()).unwrap();
+    channels[0].append("first".into()).unwrap();
+    let mut peer = running.adopt_several(&channels[..], Position(1));
+    let mut numbers = vec![];
+    for number in 0..300 {
+        channels[number * 7 % 3].append(Event::new(format!("{number}"))).unwrap();
+        numbers.push(format!("data: {number}\n\n"));
+        if number == 150 {
+            peer.reads(&format!("data: first\n\n{}", numbers.concat()));
+            numbers.clear();
+        }
+    }
+    peer.reads(&numbers.concat());
+    // A word to each of many readers of several.
+    let mut peers: Vec<_> =
+        (0..50).map(|_| running.adopt_several(&channels[1..], Position(302))).collect();
+    channels[1].append("x".into()).unwrap();
+    channels[0].append("not theirs".into()).unwrap();
+    channels[2].append("y".into()).unwrap();
+    for peer in &mut peers {
+        peer.reads("data: x\n\ndata: y\n\n");
+    }
+}
+
+#[test]
+fn several_channels_that_many_append_to_are_complete() {
+    const EACH: usize = 5000;
+    let running = Running::plain();
+    let channels = sisters(4);
+    let mut peer = running.adopt_several(&channels, Position::START);
+    let publishers: Vec<_> = channels
+        .into_iter()
+        .enumerate()
+        .map(|(index, channel)| {
+            std::thread::spawn(move || {
+                for number in 0..EACH {
+                    channel.append(Event::new(format!("{index} {number:05}"))).unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut expected = [0; 4];
+    for _ in 0..4 * EACH {
+        let mut event = [0; 15];
+        peer.socket.read_exact(&mut event).unwrap();
+        let event = str::from_utf8(&event).unwrap().strip_prefix("data: ").unwrap();
+        let (index, number) = event.trim_end().split_once(' ').unwrap();
+        let expected = &mut expected[index.parse::<usize>().unwrap()];
+        assert_eq!(number, format!("{expected:05}"));
+        *expected += 1;
+    }
+    for publisher in publishers {
+        publisher.join().unwrap();
+    }
+}
+
 #[test]
 fn a_flood_is_complete_and_in_order_for_all_who_read() {
     const EVENTS: u32 = 20_000;
@@ -110,7 +178,6 @@ fn a_socket_that_takes_nothing_for_a_while_goes_on_where_it_was() {
 
 /// The bytes of chunks up to this many events.
 fn unchunked(peer: &mut Peer, events: usize) -> String {
-    use std::io::Read;
     let (mut wire, mut count) = (String::new(), 0);
     while count < events {
         let mut line = vec![];

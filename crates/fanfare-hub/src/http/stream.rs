@@ -52,7 +52,7 @@ struct Stay {
 
 /// What somebody else is to read.
 pub(crate) struct Reading {
-    pub(crate) channel: Channel,
+    pub(crate) channels: Vec<Channel>,
     pub(crate) after: Position,
     /// The token expires then, or it is to be looked whether it does.
     pub(crate) until: Option<Instant>,
@@ -137,11 +137,11 @@ impl Streaming {
         let Self { subscription, expiry, mut stay, .. } = self;
         // That was for hyper's connection, which is no more.
         stay.cut_off = None;
-        let (channel, after, subscription) = subscription?.park()?;
+        let (channels, after, subscription) = subscription?.park();
         let now = stay.hub.now();
         let until = expiry.as_ref().map(|expiry| expiry.look(now));
         let expiry = expiry.map(|expiry| expiry.at());
-        Some((Reading { channel, after, until }, Parked { subscription, expiry, stay }))
+        Some((Reading { channels, after, until }, Parked { subscription, expiry, stay }))
     }
 
     /// Whether the log is read next.

@@ -210,11 +210,11 @@ impl Connection {
         let (Ok(socket), Some((reading, parked))) = (socket.into_std(), streaming.park()) else {
             return;
         };
-        let Reading { channel, after, until } = reading;
+        let Reading { channels, after, until } = reading;
         let shared = direct.0.clone();
         let client = Box::new(Away { direct, parked, resting: entered.rest() });
         let until = until.map(Into::into);
-        shared.engine.adopt(Adoption { socket, channel, after, until, client });
+        shared.engine.adopt(Adoption { socket, channels, after, until, client });
         if shared.api.has_begun_shutdown() {
             // It may have come too late to be given back with all others.
             shared.engine.recall();
