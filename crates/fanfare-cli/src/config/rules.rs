@@ -29,12 +29,15 @@ impl Value for Rules {
                 Self::read(Raw::Toml(value.get_ref()))
             }
             Raw::Toml(DeValue::Array(items)) => {
-                let rules = items.iter().enumerate();
-                let rules = rules.map(|(index, item)| {
-                    let rule = read_rule(item.get_ref());
-                    rule.map_err(|why| format!("rule {}: {why}", index + 1))
-                });
-                rules.collect::<Result<_, _>>().map(Self)
+                let rules = items.iter().map(|item| read_rule(item.get_ref()));
+                let (mut good, mut wrong) = (vec![], vec![]);
+                for (index, rule) in rules.enumerate() {
+                    match rule {
+                        Ok(rule) => good.push(rule),
+                        Err(why) => wrong.push(format!("rule {}: {}", index + 1, why.join(", "))),
+                    }
+                }
+                if wrong.is_empty() { Ok(Self(good)) } else { Err(wrong.join("; ")) }
             }
             Raw::Toml(_) => Err(not_a(Self::READS, raw)),
         }
@@ -46,33 +49,37 @@ impl Value for Rules {
     }
 }
 
-fn read_rule(value: &DeValue<'_>) -> Result<Rule, String> {
+/// A rule, or all that is wrong with it.
+fn read_rule(value: &DeValue<'_>) -> Result<Rule, Vec<String>> {
     let DeValue::Table(table) = value else {
-        return Err(not_a("a table with `topics`", Raw::Toml(value)));
+        return Err(vec![not_a("a table with `topics`", Raw::Toml(value))]);
     };
-    check_names(table)?;
-    let topics: Option<Selector> = get(table, "topics")?;
+    let mut wrong: Vec<String> = unknown_names(table).collect();
+    let topics: Option<Selector> = get(table, "topics", &mut wrong);
     let limits = Limits {
-        max_events: get::<Option<u64>>(table, "max_events")?.flatten(),
-        max_age: get::<Option<Duration>>(table, "max_age")?.flatten(),
-        max_bytes: get::<Option<Size>>(table, "max_bytes")?.flatten().map(|size| size.0),
+        max_events: get::<Option<u64>>(table, "max_events", &mut wrong).flatten(),
+        max_age: get::<Option<Duration>>(table, "max_age", &mut wrong).flatten(),
+        max_bytes: get::<Option<Size>>(table, "max_bytes", &mut wrong).flatten().map(|size| size.0),
     };
-    let topics = topics.ok_or("it has no `topics`, such as topics = \"news/*\"")?;
-    Ok(Rule { topics, limits })
+    if !table.contains_key("topics") {
+        wrong.push("it has no `topics`, such as topics = \"news/*\"".to_owned());
+    }
+    match topics {
+        Some(topics) if wrong.is_empty() => Ok(Rule { topics, limits }),
+        _ => Err(wrong),
+    }
 }
 
-fn check_names(table: &DeTable<'_>) -> Result<(), String> {
-    let unknown = table.keys().find(|name| !NAMES.contains(&name.get_ref().as_ref()));
-    unknown.map_or(Ok(()), |name| {
-        let name = name.get_ref();
-        let hint = nearest::hint(name, NAMES);
-        Err(format!("unknown key `{name}`{hint}"))
-    })
+fn unknown_names(table: &DeTable<'_>) -> impl Iterator<Item = String> {
+    let names = table.keys().map(toml::Spanned::get_ref);
+    let unknown = names.filter(|name| !NAMES.contains(&name.as_ref()));
+    unknown.map(|name| format!("unknown key `{name}`{}", nearest::hint(name, NAMES)))
 }
 
-fn get<T: Value>(table: &DeTable<'_>, name: &str) -> Result<Option<T>, String> {
-    let value = table.get(name).map(|value| T::read(Raw::Toml(value.get_ref())));
-    value.transpose().map_err(|why| format!("{name}: {why}"))
+/// A value, if there is one that is as it should be; else what is wrong with it is noted.
+fn get<T: Value>(table: &DeTable<'_>, name: &str, wrong: &mut Vec<String>) -> Option<T> {
+    let value = T::read(Raw::Toml(table.get(name)?.get_ref()));
+    value.map_err(|why| wrong.push(format!("{name}: {why}"))).ok()
 }
 
 fn write_rule(rule: &Rule) -> String {

@@ -14,6 +14,7 @@ use fanfare_hub::{
     server::{ForwardingHeader, Network},
 };
 use toml::de::DeValue;
+use tracing_subscriber::filter::LevelFilter;
 
 /// A value as it was written.
 #[derive(Debug, Clone, Copy)]
@@ -471,8 +472,14 @@ impl Scalar for Filter {
     kinds!("a level (\"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\")");
 
     fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not {}", Self::KIND);
+        // A word alone would be taken for a target, of which everything is told and of others nothing.
+        let is_level = |word: &str| word.contains('=') || word.parse::<LevelFilter>().is_ok();
+        if !text.split(',').all(is_level) {
+            return Err(wrong());
+        }
         let known: Result<tracing_subscriber::filter::Targets, _> = text.parse();
-        known.map(|_| Self(text.to_owned())).map_err(|_| format!("{text:?} is not {}", Self::KIND))
+        known.map(|_| Self(text.to_owned())).map_err(|_| wrong())
     }
 
     fn write(&self) -> String {

@@ -28,7 +28,10 @@ use fanfare_hub::{
     log::{Opened, Timestamp},
     server::{Server, Tls},
 };
-use tokio::{net::TcpListener, runtime};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    runtime,
+};
 
 pub(crate) use error::ServeError;
 pub(crate) use options::Options;
@@ -41,6 +44,9 @@ use crate::{
 };
 use greeting::Greeting;
 use upkeep::Upkeep;
+
+/// Connections that wait to be accepted; the operating system has a bound of its own.
+const BACKLOG: u32 = 4096;
 
 pub(crate) fn run(options: &Options, now: fn() -> SystemTime) -> Result<(), Failure> {
     let loaded = config::load(&options.sources())?;
@@ -64,7 +70,7 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
     let auth = parts::auth(settings)?.map(Arc::new);
     let tls = parts::tls(settings)?;
     protect(settings, auth.as_deref())?;
-    let listener = listen(*settings.server.listen).await?;
+    let listener = listen(*settings.server.listen)?;
     // From here on a signal ends it in good order.
     let ending = signals::ending().map_err(Failure::Begin)?;
     let (log, opened) = parts::log(settings, fastrand::u64(..))?;
@@ -100,8 +106,16 @@ fn protect(settings: &Settings, auth: Option<&Auth>) -> Result<(), ServeError> {
     Err(ServeError::Unprotected(address))
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|error| ServeError::of_listen(address, error))
+/// After a restart all clients come back within seconds.
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().map_err(|error| ServeError::of_listen(address, error))
 }
 
 /// Says what opening the log has found.

@@ -52,7 +52,7 @@ async fn all_that_is_wrong_with_a_file_is_told_at_once_with_its_line() {
     folder.write(
         "bad.toml",
         r#"listen = "127.0.0.1:80"
-retention = [{ topics = "a*", max_event = 3 }]
+retention = [{ topics = "a*", max_event = 3, max_age = "x" }, {}]
 [server]
 listen = "8080"
 grace = 5
@@ -69,11 +69,13 @@ max_age = ["1d"]
 key = "key.pem"
 [http]
 keep_alive = "0s"
+[messages]
+level = "wran"
 "#,
     );
     let end = folder.run(&["config", "check", "bad.toml"]).await;
     let expected = r#"fanfare: bad.toml:1: unknown key `listen`: did you mean `server.listen`?
-fanfare: bad.toml:2: retention: rule 1: unknown key `max_event`: did you mean `max_events`?
+fanfare: bad.toml:2: retention: rule 1: unknown key `max_event`: did you mean `max_events`?, max_age: "x" is not a duration such as "15s", "10m" or "7d"; rule 2: it has no `topics`, such as topics = "news/*"
 fanfare: bad.toml:4: server.listen: "8080" is not an address and a port such as "127.0.0.1:8080" or "[::]:8080"
 fanfare: bad.toml:5: server.grace: "5" is not a duration such as "15s", "10m" or "7d"
 fanfare: bad.toml:6: unknown key `limit`: did you mean `limits`?
@@ -82,6 +84,7 @@ fanfare: bad.toml:10: limits.max_body: "1XB" is not a size such as "64KiB", "1Mi
 fanfare: bad.toml:11: limits.max_topics: "0" is not a number from 1
 fanfare: bad.toml:13: log.durability: "always" is not "sync", "interval" or "none"
 fanfare: bad.toml:14: log.max_age: an array is not a duration such as "15s", "10m" or "7d", or "none"
+fanfare: bad.toml:20: messages.level: "wran" is not a level ("error", "warn", "info", "debug", "trace", "off")
 fanfare: bad.toml:16: tls.certificate and tls.key go together: one is missing
 fanfare: bad.toml:18: http.keep_alive: it cannot be zero
 "#;

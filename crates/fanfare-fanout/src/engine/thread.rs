@@ -133,7 +133,9 @@ impl Thread {
                 .for_each(|event| self.notice(event));
             self.read(&mut mail);
             self.wheel.take(now, &mut due);
-            due.drain(..).for_each(|entry| self.look_at(entry));
+            for entry in mem::take(&mut due) {
+                self.look_at(entry);
+            }
             self.sweep();
             self.tell();
         }

@@ -1,6 +1,9 @@
 //! When to look at which client.
 
-use std::time::{Duration, Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 /// Slots of the wheel, of one tick each. What is due later is looked at too early, and put in again.
 const SLOTS: u64 = 64;
@@ -58,9 +61,10 @@ impl Wheel {
         // After a long sleep of the machine each slot is emptied once.
         let last = now.min(self.next + SLOTS - 1);
         for tick in self.next..=last {
-            let slot = &mut self.slots[slot(tick)];
+            // Its memory is given back: a burst of clients may come once.
+            let mut slot = mem::take(&mut self.slots[slot(tick)]);
             self.len -= slot.len();
-            due.append(slot);
+            due.append(&mut slot);
         }
         self.next = self.next.max(now.saturating_add(1));
     }

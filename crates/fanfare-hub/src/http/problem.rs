@@ -111,6 +111,12 @@ impl Problem {
         self
     }
 
+    /// The same problem, of a line of a batch.
+    pub(crate) fn in_line(mut self, number: usize) -> Self {
+        self.detail = format!("line {number}: {}", self.detail);
+        self
+    }
+
     pub(crate) fn with_headers(
         mut self,
         headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,

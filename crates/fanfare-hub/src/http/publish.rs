@@ -170,11 +170,14 @@ fn parse_line(
     let at = |why: &str| Problem::bad_request(format!("line {number}: {why}"));
     let line: Line<'_> = serde_json::from_str(line).map_err(|error| at(&error.to_string()))?;
     let topic = match (line.topic, topic) {
-        (Some(name), _) => publishable(&name, identity)?,
+        (Some(name), _) => {
+            publishable(&name, identity).map_err(|problem| problem.in_line(number))?
+        }
         (None, Some(topic)) => topic.clone(),
         (None, None) => return Err(at("it names no topic, nor does the path")),
     };
-    let name = line.event.filter(|name| !name.is_empty()).map(event_name).transpose()?;
+    let name = line.event.filter(|name| !name.is_empty()).map(event_name).transpose();
+    let name = name.map_err(|problem| problem.in_line(number))?;
     let retry = line.retry.map(Duration::from_millis);
     // A string is its text; any other JSON is as it is written.
     let data = match serde_json::from_str::<String>(line.data.get()) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use fanfare::Query;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
-use http::{Method, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use http_body_util::BodyExt;
 
 use super::{
@@ -45,11 +45,18 @@ pub(crate) async fn subscribe(
             let expires = identity.expires();
             let streaming = Streaming::new(api, subscription, place, cut_off, expires);
             let is_on_socket = request.extensions.get::<OnSocket>().is_some();
-            Ok(if is_on_socket && streaming.may_part() {
+            let mut response = if is_on_socket && streaming.may_part() {
                 detached(api, streaming)
             } else {
                 stream(api, streaming)
-            })
+            };
+            if request.version == Version::HTTP_10 {
+                // Its body has no other end than that of the connection.
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
         }
         Subscribed::Over => {
             let mut response = Response::new(empty());

@@ -64,6 +64,9 @@ async fn a_batch_is_published_whole_or_not_at_all() {
     let (status, problem) = answer(subject.ask(ndjson(), bad).await).await;
     assert_eq!(status, 400);
     assert!(problem.contains("line 2: missing field `data`"), "{problem}");
+    let bad = "{\"topic\":\"a\",\"data\":\"1\"}\n{\"topic\":\"b*\",\"data\":\"1\"}\n";
+    let (_, problem) = answer(subject.ask(ndjson(), bad).await).await;
+    assert!(problem.contains("line 2: a trailing * selects many topics"), "{problem}");
 
     let good = "{\"topic\":\"a\",\"data\":\"1\"}\n\n{\"topic\":\"b\",\"event\":\"e\",\"data\":{\"x\": [1]}}";
     let (status, published) = answer(subject.ask(ndjson(), good).await).await;
