@@ -249,10 +249,15 @@ impl<A: ?Sized> crate::Channel<A> {
         }
     }
 
-    /// Has the waker woken when there is more than now.
-    pub(crate) fn listen(&self, ticket: &mut Option<Ticket>, waker: &Waker) {
-        let replaced = self.shared().lock().waiters.wait(ticket, waker);
+    /// Has the waker woken when there is more than now; tells the sequence number behind what there is,
+    /// or `None` if the channel was closed.
+    pub(crate) fn listen(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<u64> {
+        let mut state = self.shared().lock();
+        let replaced = state.waiters.wait(ticket, waker);
+        let end = (!state.closed).then(|| state.window.next());
+        drop(state);
         drop(replaced);
+        end
     }
 
     /// Has nobody woken any more.

@@ -23,6 +23,9 @@ pub(super) struct Readers {
     news: Arc<News>,
     waker: Waker,
     ticket: Option<Ticket>,
+    /// What lies behind this sequence number came after news were listened to, and is told; `None` if
+    /// the channel was closed.
+    known: Option<u64>,
     /// The clients' keys.
     pub(super) keys: Vec<u32>,
     /// How many of them the sweep has still to visit: those with the lowest indices.
@@ -63,6 +66,7 @@ impl Readers {
             news,
             waker,
             ticket: None,
+            known: None,
             keys: vec![],
             left: 0,
             is_queued: false,
@@ -75,7 +79,7 @@ impl Readers {
     /// From now on news are told.
     fn listen(&mut self) {
         self.news.look();
-        self.channel.listen(&mut self.ticket, &self.waker);
+        self.known = self.channel.listen(&mut self.ticket, &self.waker);
     }
 
     /// Begins to visit all readers.
@@ -92,8 +96,16 @@ impl Readers {
         self.keys.get(self.left).copied()
     }
 
+    /// Whether everything has been given up to where news will be told.
+    pub(super) fn is_at_end(&self, place: &Place) -> bool {
+        place.known().zip(self.known).is_some_and(|(next, known)| next >= known)
+    }
+
     /// What is next at a place, which is moved on.
     pub(super) fn next(&self, place: &mut Place, runs: &mut Runs, framing: Framing) -> Next {
+        if self.is_at_end(place) {
+            return Next::Nothing;
+        }
         if let Some(piece) = place.known().and_then(|next| runs.find(next)) {
             place.skip(piece.frames);
             return Next::Piece(piece);

@@ -112,7 +112,7 @@ impl Thread {
     /// Works until it is told to stop.
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        let (mut mail, mut due) = (Mail::default(), vec![]);
+        let mut mail = Mail::default();
         while !self.is_over {
             let wait = if self.queue.is_empty() {
                 self.wheel.idle(Instant::now())
@@ -132,8 +132,7 @@ impl Thread {
                 .filter(|event| event.token() != INBOX)
                 .for_each(|event| self.notice(event));
             self.read(&mut mail);
-            self.wheel.take(now, &mut due);
-            for entry in mem::take(&mut due) {
+            for entry in self.wheel.take(now) {
                 self.look_at(entry);
             }
             self.sweep();
@@ -404,12 +403,24 @@ impl Thread {
         seat.after = piece.last;
         self.tally.add(piece.last, piece.frames, piece.bytes);
         match seat.write(&piece.written, self.tick) {
+            Took::Everything if self.is_at_end(key) => Visit::Done,
             Took::Everything => Visit::Given,
             Took::NotAll => {
                 self.schedule(key);
                 Visit::Done
             }
             Took::Gone => self.send_off(key, Why::Gone),
+        }
+    }
+
+    /// Whether there is nothing more to give to a client until news are told.
+    fn is_at_end(&self, key: u32) -> bool {
+        match self.clients.get(key as usize).map(|seat| &seat.reading) {
+            Some(Reading::One { channel, place, .. }) => {
+                let readers = self.channels.get(*channel as usize);
+                readers.is_some_and(|readers| readers.is_at_end(place))
+            }
+            Some(Reading::Several(_)) | None => false,
         }
     }
 

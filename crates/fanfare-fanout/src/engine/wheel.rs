@@ -55,8 +55,9 @@ impl Wheel {
         tick
     }
 
-    /// Moves whoever is to be looked at by now into `due`.
-    pub(super) fn take(&mut self, now: Instant, due: &mut Vec<Entry>) {
+    /// Takes out whoever is to be looked at by now.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<Entry> {
+        let mut due = vec![];
         let now = self.tick(now);
         // After a long sleep of the machine each slot is emptied once.
         let last = now.min(self.next + SLOTS - 1);
@@ -67,6 +68,7 @@ impl Wheel {
             due.append(&mut slot);
         }
         self.next = self.next.max(now.saturating_add(1));
+        due
     }
 
     /// How long nobody has to be looked at; `None` if there is nobody.
@@ -93,9 +95,7 @@ mod tests {
     const TICK: Duration = Duration::from_millis(10);
 
     fn taken(wheel: &mut Wheel, now: Instant) -> Vec<u32> {
-        let mut due = vec![];
-        wheel.take(now, &mut due);
-        due.into_iter().map(|entry| entry.key).collect()
+        wheel.take(now).into_iter().map(|entry| entry.key).collect()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{self, Receiver, Sender},
     },
     time::{Duration, Instant},
 };
@@ -100,25 +100,19 @@ impl Running {
         after: Position,
         until: Option<Instant>,
     ) -> Peer {
-        let (socket, peer) = self.connect();
-        let (sender, left) = channel_of_one();
-        let client = Box::new(Leaver(sender));
-        self.engine.adopt(Adoption {
-            socket,
-            channels: vec![channel.clone()],
-            after,
-            until,
-            client,
-        });
-        Peer { socket: peer, left }
+        self.adopt_with(vec![channel.clone()], after, until)
     }
 
     /// A peer that reads several channels.
     pub(crate) fn adopt_several(&self, channels: &[Channel], after: Position) -> Peer {
+        self.adopt_with(channels.to_vec(), after, None)
+    }
+
+    fn adopt_with(&self, channels: Vec<Channel>, after: Position, until: Option<Instant>) -> Peer {
         let (socket, peer) = self.connect();
-        let (sender, left) = channel_of_one();
-        let (channels, client) = (channels.to_vec(), Box::new(Leaver(sender)));
-        self.engine.adopt(Adoption { socket, channels, after, until: None, client });
+        let (sender, left) = mpsc::channel();
+        let client = Box::new(Leaver(sender));
+        self.engine.adopt(Adoption { socket, channels, after, until, client });
         Peer { socket: peer, left }
     }
 
@@ -130,10 +124,6 @@ impl Running {
             std::thread::yield_now();
         }
     }
-}
-
-fn channel_of_one() -> (Sender<Left>, Receiver<Left>) {
-    channel()
 }
 
 impl Peer {
