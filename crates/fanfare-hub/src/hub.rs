@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -37,10 +37,8 @@ pub struct Hub(Arc<Core>);
 
 struct Core {
     log: Arc<dyn Log>,
-    live: Arc<Live>,
     stats: Arc<OwnTopic>,
-    metrics: Arc<Metrics>,
-    clock: Clock,
+    observer: Arc<Observer>,
     is_log_unavailable: AtomicBool,
     delivering: JoinHandle<()>,
     reporting: JoinHandle<()>,
@@ -62,7 +60,6 @@ pub enum From {
 
 /// What a subscriber is given.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub enum Subscribed {
     /// A stream of the wire's bytes.
     Stream(Subscription),
@@ -94,10 +91,8 @@ impl Hub {
         let is_log_unavailable = AtomicBool::new(false);
         Self(Arc::new(Core {
             log,
-            live,
             stats,
-            metrics,
-            clock,
+            observer: Arc::new(Observer { metrics, live, clock }),
             is_log_unavailable,
             delivering,
             reporting,
@@ -111,7 +106,7 @@ impl Hub {
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        (self.0.clock)()
+        (self.0.observer.clock)()
     }
 
     /// The log.
@@ -121,26 +116,17 @@ impl Hub {
 
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
-        &self.0.metrics
+        &self.0.observer.metrics
     }
 
-    /// Events of the present were given to streams, of which the newest is at this position.
-    pub(crate) fn delivered(&self, newest: Position, events: u64, bytes: u64) {
-        let metrics = &self.0.metrics;
-        metrics.delivered(events, usize::try_from(bytes).unwrap_or(usize::MAX));
-        if let Some(published) = self.0.live.published(newest) {
-            let millis = self.now().0.saturating_sub(published.0);
-            metrics.delivery_seconds.observe(Duration::from_millis(millis));
-        }
+    /// Who is told of what subscribers are given.
+    pub(crate) fn observer(&self) -> &Arc<Observer> {
+        &self.0.observer
     }
 
     /// A subscription that was parked, behind what it was given meanwhile.
     pub(crate) fn go_on(&self, parked: Parked, after: Position) -> Subscription {
-        parked.go_on(self.0.log.clone(), after, self.observer())
-    }
-
-    fn observer(&self) -> Observer {
-        Observer { metrics: self.0.metrics.clone(), clock: self.0.clock.clone() }
+        parked.go_on(self.0.log.clone(), after, self.observer().clone())
     }
 
     /// The wire's id of a position.
@@ -168,7 +154,7 @@ impl Hub {
             Err(AppendError::Ended(_) | AppendError::Full(_)) => {}
         }
         let appended = outcome?;
-        let metrics = &self.0.metrics;
+        let metrics = &self.0.observer.metrics;
         metrics.append_seconds.observe(begun.elapsed());
         if !appended.is_repeated {
             metrics.published(count, bytes);
@@ -188,7 +174,7 @@ impl Hub {
     ///
     /// The log's.
     pub async fn erase(&self, topic: &TopicName) -> Result<bool, AppendError> {
-        let done = self.0.live.when_erased(topic);
+        let done = self.0.observer.live.when_erased(topic);
         let existed = self.0.log.erase(topic).await?;
         if existed {
             // Who follows from here on is not taken for one of those whose streams end.
@@ -199,7 +185,7 @@ impl Hub {
 
     /// How many follow this topic by its name.
     pub fn followers(&self, topic: &TopicName) -> usize {
-        self.0.live.followers(topic)
+        self.0.observer.live.followers(topic)
     }
 
     /// A subscription to whatever is selected.
@@ -215,7 +201,8 @@ impl Hub {
     ) -> Result<Subscribed, ReadError> {
         let (own, selection) = selection.split();
         let own = Vec::from_iter(self.0.stats.cursor(&own, format, &from));
-        let followed = Followed::now(&*self.0.log, &self.0.live, &selection, format).await?;
+        let followed =
+            Followed::now(&*self.0.log, &self.0.observer.live, &selection, format).await?;
         // First: what is dropped from here on is told, if it is missed.
         let drops = self.0.log.drops(&selection, Position::START).await?;
         let (after, gap) = self.resolve(&selection, from).await?;
@@ -228,7 +215,7 @@ impl Hub {
             return Ok(Subscribed::Over);
         }
         let request = Request { selection, format, after, drops, gap };
-        let observer = self.observer();
+        let observer = self.observer().clone();
         let log = self.0.log.clone();
         Ok(Subscribed::Stream(Subscription::new(log, own, followed, request, observer)))
     }
@@ -275,7 +262,7 @@ impl Hub {
             None => (GapReason::Unknown, Position::START),
         };
         let after = before_kept(log, selection, asked).await?;
-        self.0.metrics.gaps.count(reason);
+        self.0.observer.metrics.gaps.count(reason);
         Ok((after, Some(self.gap(reason, &id, after))))
     }
 
@@ -291,7 +278,7 @@ impl Hub {
 
     /// Ends all streams.
     pub fn end_streams(&self) {
-        self.0.live.close();
+        self.0.observer.live.close();
         self.0.stats.close();
     }
 

@@ -286,11 +286,6 @@ impl Following {
     pub(crate) fn delivered(&self) -> Position {
         self.live.delivered()
     }
-
-    /// When an event was published that a channel had; `None` if that was long ago.
-    pub(crate) fn published(&self, position: Position) -> Option<Timestamp> {
-        self.live.published(position)
-    }
 }
 
 impl Drop for Following {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use fanfare_fanout::{Channel, Cursor, Epoch, Gap, GapReason, Lagged, Position, Run, Turn};
+use fanfare_fanout::{Channel, Cursor, Epoch, Gap, GapReason, Lagged, Position, Turn};
 use fanfare_wire::encode_id;
 use futures_core::Stream;
 
@@ -58,7 +58,20 @@ pub(crate) struct Followed {
 /// Who is told of what a subscriber is given.
 pub(crate) struct Observer {
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) live: Arc<Live>,
     pub(crate) clock: Clock,
+}
+
+impl Observer {
+    /// Events of the present were handed over, of which the newest is at this position.
+    pub(crate) fn delivered(&self, newest: Position, events: u64, bytes: usize) {
+        let Self { metrics, live, clock } = self;
+        metrics.delivered(events, bytes);
+        if let Some(published) = live.published(newest) {
+            let millis = clock().0.saturating_sub(published.0);
+            metrics.delivery_seconds.observe(Duration::from_millis(millis));
+        }
+    }
 }
 
 /// The wire's bytes for one subscriber; ends when all its topics have.
@@ -69,7 +82,7 @@ pub struct Subscription {
     followed: Followed,
     request: Request,
     state: State,
-    observer: Observer,
+    observer: Arc<Observer>,
     counted: Subscriber,
 }
 
@@ -87,7 +100,7 @@ impl Parked {
         self,
         log: Arc<dyn Log>,
         after: Position,
-        observer: Observer,
+        observer: Arc<Observer>,
     ) -> Subscription {
         let Self { following, format, drops, counted } = self;
         let request = Request { selection: following.selection(), format, after, drops, gap: None };
@@ -150,7 +163,7 @@ impl Subscription {
         own: Vec<Cursor>,
         followed: Followed,
         request: Request,
-        observer: Observer,
+        observer: Arc<Observer>,
     ) -> Self {
         let state = if request.selection.is_empty() { State::Own } else { State::Opening };
         let counted = observer.metrics.subscriber();
@@ -275,7 +288,7 @@ impl Subscription {
         match cursors[index].read(MAX_RUN_BYTES, until) {
             Ok(Some(run)) => {
                 self.request.after = run.last;
-                self.handed_over(&run);
+                self.observer.delivered(run.last, run.frames, run.bytes.len());
                 Poll::Ready(Next::Bytes(run.bytes))
             }
             Ok(None) => Poll::Ready(Next::End),
@@ -283,15 +296,6 @@ impl Subscription {
                 self.observer.metrics.lags.inc();
                 Poll::Ready(Next::GoOn)
             }
-        }
-    }
-
-    fn handed_over(&self, run: &Run) {
-        let Observer { metrics, clock } = &self.observer;
-        metrics.delivered(run.frames, run.bytes.len());
-        if let Some(published) = self.followed.following.published(run.last) {
-            let millis = clock().0.saturating_sub(published.0);
-            metrics.delivery_seconds.observe(Duration::from_millis(millis));
         }
     }
 

@@ -81,7 +81,8 @@ struct Deliveries(Hub);
 
 impl engine::Observer for Deliveries {
     fn delivered(&self, newest: Position, frames: u64, bytes: u64) {
-        self.0.delivered(newest, frames, bytes);
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.0.observer().delivered(newest, frames, bytes);
     }
 }
 
