@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -39,9 +39,39 @@ struct Core {
     log: Arc<dyn Log>,
     stats: Arc<OwnTopic>,
     observer: Arc<Observer>,
-    is_log_unavailable: AtomicBool,
+    health: Health,
     delivering: JoinHandle<()>,
     reporting: JoinHandle<()>,
+}
+
+/// Whether what is tried works, told by outcomes that come in any order.
+#[derive(Debug, Default)]
+struct Health {
+    failures: AtomicU64,
+    /// Of those, so many came before an attempt that succeeded.
+    overcome: AtomicU64,
+}
+
+/// Something that is tried: how many failures came before it.
+#[derive(Debug, Clone, Copy)]
+struct Attempt(u64);
+
+impl Health {
+    fn attempt(&self) -> Attempt {
+        Attempt(self.failures.load(Ordering::Relaxed))
+    }
+
+    fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn succeeded(&self, attempt: Attempt) {
+        self.overcome.fetch_max(attempt.0, Ordering::Relaxed);
+    }
+
+    fn is_good(&self) -> bool {
+        self.overcome.load(Ordering::Relaxed) == self.failures.load(Ordering::Relaxed)
+    }
 }
 
 /// Where a subscription begins.
@@ -88,12 +118,11 @@ impl Hub {
             clock: clock.clone(),
         };
         let reporting = tokio::spawn(reporter.run());
-        let is_log_unavailable = AtomicBool::new(false);
         Self(Arc::new(Core {
             log,
             stats,
             observer: Arc::new(Observer { metrics, live, clock }),
-            is_log_unavailable,
+            health: Health::default(),
             delivering,
             reporting,
         }))
@@ -143,13 +172,11 @@ impl Hub {
     pub async fn publish(&self, batch: Batch) -> Result<Appended, AppendError> {
         let count = batch.events.len() as u64;
         let bytes: usize = batch.events.iter().map(|event| event.data.len()).sum();
-        let begun = Instant::now();
+        let (begun, attempt) = (Instant::now(), self.0.health.attempt());
         let outcome = self.0.log.append(Batch { time: self.now(), ..batch }).await;
         match outcome {
-            Ok(_) => self.0.is_log_unavailable.store(false, Ordering::Relaxed),
-            Err(AppendError::Unavailable(_)) => {
-                self.0.is_log_unavailable.store(true, Ordering::Relaxed);
-            }
+            Ok(_) => self.0.health.succeeded(attempt),
+            Err(AppendError::Unavailable(_)) => self.0.health.failed(),
             // It does not concern all publishes, or not for long.
             Err(AppendError::Ended(_) | AppendError::Full(_)) => {}
         }
@@ -162,9 +189,10 @@ impl Hub {
         Ok(appended)
     }
 
-    /// Whether the log works: it has taken something since it failed last, if it ever did.
+    /// Whether the log works: it has taken something that was given to it after it failed last, if it
+    /// ever did.
     pub fn is_log_available(&self) -> bool {
-        !self.0.is_log_unavailable.load(Ordering::Relaxed)
+        self.0.health.is_good()
     }
 
     /// Erases the events of a topic, and ends the streams of those who follow it by name and nothing
@@ -312,5 +340,24 @@ impl Drop for Core {
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").field("epoch", &self.epoch()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_success_from_before_a_failure_that_is_told_after_it_overcomes_nothing() {
+        let health = Health::default();
+        let early = health.attempt();
+        health.failed();
+        assert!(!health.is_good());
+        health.succeeded(early);
+        assert!(!health.is_good());
+        health.succeeded(health.attempt());
+        assert!(health.is_good());
+        health.succeeded(early);
+        assert!(health.is_good());
     }
 }
