@@ -7,7 +7,7 @@ use fanfare_wire::Event;
 use thiserror::Error;
 
 use crate::{
-    Cursor, Epoch, Position, Positions,
+    Cursor, Digest, Epoch, Position, Positions,
     sync::{self, Mutex, MutexGuard},
     waiters::Waiters,
     window::Window,
@@ -144,12 +144,23 @@ pub enum Missing {
 pub struct Run<A: ?Sized = ()> {
     /// The frames' bytes.
     pub bytes: Bytes,
+    /// Of the frames that came with one ([`Frame`]).
+    pub digest: Digest,
     /// How many frames they are.
     pub frames: u64,
     /// The position of the last of them.
     pub last: Position,
     /// For whom they are; `None`: for everybody. Such a run is one frame.
     pub audience: Option<Arc<A>>,
+}
+
+/// An event that has been encoded, and perhaps compressed, by somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Frame {
+    /// What is given to readers. It must make sense behind and before any other frame.
+    pub bytes: Bytes,
+    /// Of what it decodes to, where that is needed at a stream's end; [`Digest::EMPTY`] otherwise.
+    pub digest: Digest,
 }
 
 pub(crate) struct Shared<A: ?Sized> {
@@ -287,6 +298,43 @@ impl<A: ?Sized> Channel<A> {
         for (position, event) in events {
             if position > state.window.newest() {
                 self.shared.push(&mut state, position, event, None);
+            }
+        }
+        release(state);
+        Ok(())
+    }
+
+    /// As [`append_at`](Self::append_at), of frames that are ready. They are given out as they are,
+    /// without a stamp.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use fanfare_fanout::{Channel, Digest, Frame, Options, Position, Start};
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// let mut cursor = channel.cursor(Start::Latest);
+    /// // An event as a block of DEFLATE (RFC 1951, section 3.2.4).
+    /// let bytes = Bytes::from_static(b"\x00\x09\x00\xf6\xffdata: a\n\n");
+    /// let frame = Frame { bytes, digest: Digest::new(0x38c4_e37e, 9) };
+    /// channel.append_frames([(Position(4), frame.clone())])?;
+    ///
+    /// let run = cursor.read(1024, Position::END)?.unwrap();
+    /// assert_eq!((run.bytes, run.digest), (frame.bytes, frame.digest));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after [`close`](Self::close).
+    pub fn append_frames(
+        &self,
+        frames: impl IntoIterator<Item = (Position, Frame)>,
+    ) -> Result<(), Closed> {
+        let frames: Vec<_> = frames.into_iter().collect();
+        let mut state = self.shared.open()?;
+        for (position, frame) in frames {
+            if position > state.window.newest() {
+                state.window.append_frame(position, &frame);
             }
         }
         release(state);

@@ -21,6 +21,7 @@
 
 mod channel;
 mod cursor;
+mod digest;
 #[cfg(feature = "engine")]
 pub mod engine;
 mod gap;
@@ -30,8 +31,11 @@ mod turn;
 mod waiters;
 mod window;
 
-pub use channel::{Bounds, Channel, Closed, LagPolicy, Missing, Options, Resumed, Run, Start};
+pub use channel::{
+    Bounds, Channel, Closed, Frame, LagPolicy, Missing, Options, Resumed, Run, Start,
+};
 pub use cursor::{Cursor, Lagged, Next};
+pub use digest::Digest;
 pub use gap::{GAP, Gap, GapReason};
 pub use position::{Epoch, Position, Positions};
 pub use turn::Turn;

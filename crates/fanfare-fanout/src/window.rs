@@ -16,7 +16,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use fanfare_wire::{Event, EventId};
 
-use crate::{Bounds, Position, Run};
+use crate::{Bounds, Digest, Frame, Position, Run};
 
 const SEGMENT_BYTES: usize = 64 * 1024;
 const SMALLEST_BLOCK_BYTES: usize = 256;
@@ -69,6 +69,8 @@ struct Part {
 struct Frames<A: ?Sized> {
     first: u64,
     marks: Vec<Mark>,
+    /// The digests from the start up to each frame; none, if no frame has one.
+    digests: Vec<Digest>,
     /// The frames that are not for everybody, by index.
     restricted: Vec<(usize, Arc<A>)>,
     /// The ids that events brought along.
@@ -133,11 +135,7 @@ impl<A: ?Sized> Window<A> {
         audience: Option<Arc<A>>,
     ) {
         let length = event.encoded_len();
-        if self.is_segment_full(length) {
-            self.sealed.push_back(self.open.seal());
-        }
-        self.open.reserve(length);
-        event.encode(&mut self.open.tail);
+        event.encode(self.room(length));
         if let Some(id) = own_id {
             let id = id.to_compact();
             self.named.insert(id.clone(), self.next());
@@ -146,6 +144,25 @@ impl<A: ?Sized> Window<A> {
         self.open.frames.push(position, length, audience);
         self.bytes += length;
         self.trim();
+    }
+
+    /// Copies a ready frame behind the newest one.
+    pub(crate) fn append_frame(&mut self, position: Position, frame: &Frame) {
+        let length = frame.bytes.len();
+        self.room(length).extend_from_slice(&frame.bytes);
+        self.open.frames.push(position, length, None);
+        self.open.frames.digest(frame.digest);
+        self.bytes += length;
+        self.trim();
+    }
+
+    /// Where the next frame goes, with room for its `length` bytes in one piece.
+    fn room(&mut self, length: usize) -> &mut BytesMut {
+        if self.is_segment_full(length) {
+            self.sealed.push_back(self.open.seal());
+        }
+        self.open.reserve(length);
+        &mut self.open.tail
     }
 
     /// Whether the next frame, of `length` bytes, belongs into another segment than the open one.
@@ -251,6 +268,7 @@ impl<A: ?Sized> Segment<A> {
         let run = self.frames.run(from, limit, self.bytes.len());
         Run {
             bytes: self.bytes.slice(run.start..run.end),
+            digest: run.digest,
             frames: run.frames,
             last: run.last,
             audience: run.audience,
@@ -261,7 +279,7 @@ impl<A: ?Sized> Segment<A> {
 impl<A: ?Sized> OpenSegment<A> {
     fn starting_at(first: u64, size_hint: usize) -> Self {
         Self {
-            frames: Frames { first, marks: vec![], restricted: vec![], named: vec![] },
+            frames: Frames::starting_at(first),
             parts: vec![],
             tail: BytesMut::new(),
             tail_start: 0,
@@ -305,7 +323,8 @@ impl<A: ?Sized> OpenSegment<A> {
         let part = &self.parts[index];
         let run = self.frames.run(from, limit, part.end());
         let bytes = part.bytes.slice(run.start - part.start..run.end - part.start);
-        Run { bytes, frames: run.frames, last: run.last, audience: run.audience }
+        let Span { frames, last, digest, audience, .. } = run;
+        Run { bytes, digest, frames, last, audience }
     }
 
     /// Makes one part of all parts from `index` on, so that who has fallen behind the newest
@@ -342,12 +361,17 @@ impl Part {
 struct Span<A: ?Sized> {
     start: usize,
     end: usize,
+    digest: Digest,
     frames: u64,
     last: Position,
     audience: Option<Arc<A>>,
 }
 
 impl<A: ?Sized> Frames<A> {
+    fn starting_at(first: u64) -> Self {
+        Self { first, marks: vec![], digests: vec![], restricted: vec![], named: vec![] }
+    }
+
     fn next(&self) -> u64 {
         self.first + self.marks.len() as u64
     }
@@ -361,6 +385,19 @@ impl<A: ?Sized> Frames<A> {
         let end = self.marks.last().map_or(0, |mark| mark.end) + length;
         self.marks.push(Mark { position, end });
         self.restricted.extend(audience.map(|audience| (index, audience)));
+    }
+
+    /// Notes the digest of the newest frame.
+    fn digest(&mut self, digest: Digest) {
+        let before = self.digests.last().copied().unwrap_or_default();
+        self.digests.resize(self.marks.len() - 1, before);
+        self.digests.push(before.then(digest));
+    }
+
+    /// The digest of the first `count` frames.
+    fn digest_of(&self, count: usize) -> Digest {
+        let known = count.min(self.digests.len());
+        known.checked_sub(1).map_or(Digest::EMPTY, |newest| self.digests[newest])
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the frames of a segment are in memory")]
@@ -393,6 +430,14 @@ impl<A: ?Sized> Frames<A> {
             }
         };
         let Mark { position: last, end } = self.marks[index + count - 1];
-        Span { start, end, frames: count as u64, last, audience }
+        let digest = self.digest_of_run(index, count);
+        Span { start, end, digest, frames: count as u64, last, audience }
+    }
+
+    fn digest_of_run(&self, index: usize, count: usize) -> Digest {
+        if self.digests.is_empty() {
+            return Digest::EMPTY;
+        }
+        self.digest_of(index + count).without(self.digest_of(index))
     }
 }

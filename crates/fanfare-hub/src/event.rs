@@ -3,7 +3,10 @@
 use fanfare_wire::Event;
 use serde::Serialize;
 
-use crate::log::{NewEvent, Record};
+use crate::{
+    Coding,
+    log::{NewEvent, Record},
+};
 
 /// What a subscriber is given of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -18,6 +21,13 @@ pub enum Format {
 
 impl Format {
     pub(crate) const ALL: [Self; 2] = [Self::Plain, Self::Envelope];
+}
+
+/// What a subscriber's bytes are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Representation {
+    pub(crate) format: Format,
+    pub(crate) coding: Coding,
 }
 
 #[derive(Serialize)]

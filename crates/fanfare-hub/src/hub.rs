@@ -15,8 +15,8 @@ use fanfare_wire::EventId;
 use tokio::task::JoinHandle;
 
 use crate::{
-    Selection, TopicName,
-    event::Format,
+    Coding, Selection, TopicName,
+    event::{Format, Representation},
     live::Live,
     log::{AppendError, Appended, Batch, Log, Read, ReadError, Tail, Timestamp},
     metrics::Metrics,
@@ -24,6 +24,9 @@ use crate::{
     stats::Reporter,
     subscription::{Followed, Observer, Parked, Request, Subscription, before_kept},
 };
+
+/// What is delivered before other tasks get a turn, in events: they may have to be compressed.
+const DELIVERED_AT_ONCE: usize = 256;
 
 /// Tells the time. The hub reads no clock itself.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -227,10 +230,21 @@ impl Hub {
         format: Format,
         from: From,
     ) -> Result<Subscribed, ReadError> {
+        let representation = Representation { format, coding: Coding::Identity };
+        self.subscribe_to(selection, representation, from).await
+    }
+
+    /// A subscription whose parts are to be put together by an [`Encoder`](crate::coding::Encoder).
+    pub(crate) async fn subscribe_to(
+        &self,
+        selection: Selection,
+        representation: Representation,
+        from: From,
+    ) -> Result<Subscribed, ReadError> {
         let (own, selection) = selection.split();
-        let own = Vec::from_iter(self.0.stats.cursor(&own, format, &from));
-        let followed =
-            Followed::now(&*self.0.log, &self.0.observer.live, &selection, format).await?;
+        let own = Vec::from_iter(self.0.stats.cursor(&own, representation.format, &from));
+        let live = &self.0.observer.live;
+        let followed = Followed::now(&*self.0.log, live, &selection, representation).await?;
         // First: what is dropped from here on is told, if it is missed.
         let drops = self.0.log.drops(&selection, Position::START).await?;
         let (after, gap) = self.resolve(&selection, from).await?;
@@ -242,7 +256,7 @@ impl Hub {
         {
             return Ok(Subscribed::Over);
         }
-        let request = Request { selection, format, after, drops, gap };
+        let request = Request { selection, representation, after, drops, gap };
         let observer = self.observer().clone();
         let log = self.0.log.clone();
         Ok(Subscribed::Stream(Subscription::new(log, own, followed, request, observer)))
@@ -326,7 +340,12 @@ const LONGEST_TOLD_ID: usize = 128;
 async fn deliver(tail: Option<Tail>, live: Arc<Live>) {
     let Some(mut tail) = tail else { return };
     while let Some(committed) = tail.recv().await {
-        live.deliver(&committed);
+        let mut parts = committed.chunks(DELIVERED_AT_ONCE);
+        parts.by_ref().take(1).for_each(|part| live.deliver(part));
+        for part in parts {
+            tokio::task::yield_now().await;
+            live.deliver(part);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! followed by any `EventSource`.
 
 pub mod auth;
+mod coding;
 mod event;
 pub mod http;
 mod hub;
@@ -18,6 +19,7 @@ mod topic;
 
 pub use fanfare_fanout::{Bounds, Epoch, Position};
 
+pub use coding::Coding;
 pub use event::Format;
 pub use hub::{Clock, From, Hub, Subscribed};
 pub use subscription::Subscription;

@@ -13,8 +13,8 @@ use fanfare_wire::Event;
 use tokio::sync::oneshot;
 
 use crate::{
-    Selection, Selector, TopicName,
-    event::{self, Format},
+    Coding, Selection, Selector, TopicName,
+    event::{self, Representation},
     log::{Committed, Record, Timestamp},
     times::Times,
 };
@@ -36,30 +36,32 @@ pub(crate) struct Live {
 struct Channels {
     /// Where events go is decided up to here.
     routed: Position,
-    followed: HashMap<Key, Followed>,
+    followed: HashMap<Selector, Vec<Followed>>,
     is_closed: bool,
-    /// The beginnings among the keys.
-    prefixes: Vec<(Arc<str>, Format)>,
+    /// The patterns among what is followed.
+    patterns: Vec<Selector>,
 }
 
-/// What a channel is for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    selector: Selector,
-    format: Format,
-}
-
+/// A channel, and how many follow it.
 #[derive(Debug)]
 struct Followed {
+    representation: Representation,
     channel: Channel,
     followers: usize,
+}
+
+/// What a channel is to be given.
+struct Route {
+    channel: Channel,
+    representation: Representation,
+    events: Vec<(Position, Event)>,
 }
 
 /// What somebody follows; dropping it gives the channels up that nobody else follows.
 #[derive(Debug)]
 pub(crate) struct Following {
     live: Arc<Live>,
-    channels: Vec<(Key, Channel)>,
+    channels: Vec<(Selector, Channel)>,
 }
 
 impl Live {
@@ -81,11 +83,14 @@ impl Live {
         self.times.of(position)
     }
 
-    pub(crate) fn follow(self: &Arc<Self>, selection: &Selection, format: Format) -> Following {
-        let keys = selection.selectors().iter();
-        let keys = keys.map(|selector| Key { selector: selector.clone(), format });
+    pub(crate) fn follow(
+        self: &Arc<Self>,
+        selection: &Selection,
+        representation: Representation,
+    ) -> Following {
         let mut channels = self.channels();
-        let followed = keys.map(|key| channels.follow(key, self)).collect();
+        let mut follow = |selector| channels.follow(selector, representation, self);
+        let followed = selection.selectors().iter().map(&mut follow).collect();
         drop(channels);
         Following { live: self.clone(), channels: followed }
     }
@@ -97,15 +102,30 @@ impl Live {
         };
         self.times.note(committed.iter().filter_map(record));
         let mut channels = self.channels();
-        let routes = channels.route(committed);
+        let mut routes = channels.route(committed);
         channels.routed = channels.routed.max(newest);
         drop(channels);
+        // Nobody waits for what is compressed for others.
+        routes.sort_by_key(|route| route.representation.coding != Coding::Identity);
         // Readers are woken outside the lock.
-        for (channel, events) in routes {
-            let _ = channel.append_at(events);
+        for route in routes {
+            self.append(route);
         }
         self.delivered.advance(newest);
         self.end(committed);
+    }
+
+    fn append(&self, route: Route) {
+        let Route { channel, representation: Representation { coding, .. }, events } = route;
+        // It may have been closed.
+        let _ = if coding == Coding::Identity {
+            channel.append_at(events)
+        } else {
+            let frame = |(position, event): (Position, Event)| {
+                (position, coding.frame(event.with_id(self.epoch.id(position)).to_bytes()))
+            };
+            channel.append_frames(events.into_iter().map(frame))
+        };
     }
 
     /// Ends the streams of topics that have ended or were erased.
@@ -142,8 +162,8 @@ impl Live {
     pub(crate) fn close(&self) {
         let mut channels = self.channels();
         channels.is_closed = true;
-        let followed: Vec<Channel> =
-            channels.followed.values().map(|followed| followed.channel.clone()).collect();
+        let followed = channels.followed.values().flatten();
+        let followed: Vec<_> = followed.map(|followed| followed.channel.clone()).collect();
         drop(channels);
         followed.iter().for_each(Channel::close);
     }
@@ -156,9 +176,8 @@ impl Live {
     /// How many follow this topic by its name.
     pub(crate) fn followers(&self, name: &TopicName) -> usize {
         let channels = self.channels();
-        let keys =
-            Format::ALL.map(|format| Key { selector: Selector::Topic(name.clone()), format });
-        keys.iter().filter_map(|key| channels.followed.get(key)).map(|one| one.followers).sum()
+        let followed = channels.followed.get(&Selector::Topic(name.clone()));
+        followed.into_iter().flatten().map(|followed| followed.followers).sum()
     }
 
     fn channels(&self) -> MutexGuard<'_, Channels> {
@@ -195,70 +214,90 @@ fn ended(committed: &Committed) -> Option<&TopicName> {
 }
 
 impl Channels {
-    /// One follower more; its key shares memory with those of others.
-    fn follow(&mut self, key: Key, live: &Live) -> (Key, Channel) {
-        let routed = self.routed;
-        let prefixes = &mut self.prefixes;
-        let entry = self.followed.entry(key);
-        let key = entry.key().clone();
-        let followed = entry.or_insert_with(|| {
-            if let Selector::Prefix(prefix) = &key.selector {
-                prefixes.push((prefix.clone(), key.format));
-            }
-            Followed { channel: live.channel(routed), followers: 0 }
+    /// One follower more; its selector shares memory with those of others.
+    fn follow(
+        &mut self,
+        selector: &Selector,
+        representation: Representation,
+        live: &Live,
+    ) -> (Selector, Channel) {
+        if let Selector::Prefix(_) = selector
+            && !self.followed.contains_key(selector)
+        {
+            self.patterns.push(selector.clone());
+        }
+        let entry = self.followed.entry(selector.clone());
+        let selector = entry.key().clone();
+        let followed = entry.or_default();
+        let index = followed.iter().position(|one| one.representation == representation);
+        let index = index.unwrap_or_else(|| {
+            let channel = live.channel(self.routed);
+            followed.push(Followed { representation, channel, followers: 0 });
+            followed.len() - 1
         });
-        followed.followers += 1;
-        (key, followed.channel.clone())
+        followed[index].followers += 1;
+        (selector, followed[index].channel.clone())
     }
 
     /// One follower less.
-    fn give_up(&mut self, key: &Key, channel: &Channel) -> Option<Channel> {
-        let followed = self.followed.get_mut(key).filter(|one| one.channel.is_same(channel))?;
-        followed.followers -= 1;
-        if followed.followers > 0 {
+    fn give_up(&mut self, selector: &Selector, channel: &Channel) -> Option<Channel> {
+        let all = self.followed.get_mut(selector)?;
+        let index = all.iter().position(|one| one.channel.is_same(channel))?;
+        all[index].followers -= 1;
+        if all[index].followers > 0 {
             return None;
         }
-        self.remove(key)
+        let unfollowed = all.swap_remove(index);
+        if all.is_empty() {
+            self.remove(selector);
+        }
+        Some(unfollowed.channel)
     }
 
-    fn remove(&mut self, key: &Key) -> Option<Channel> {
-        if let Selector::Prefix(prefix) = &key.selector {
-            self.prefixes.retain(|(other, format)| other != prefix || *format != key.format);
-        }
-        self.followed.remove(key).map(|followed| followed.channel)
+    fn remove(&mut self, selector: &Selector) -> Vec<Followed> {
+        self.patterns.retain(|pattern| pattern != selector);
+        self.followed.remove(selector).unwrap_or_default()
     }
 
     /// The channels of a topic that is no more.
     fn take(&mut self, name: &TopicName) -> Vec<Channel> {
-        let keys =
-            Format::ALL.map(|format| Key { selector: Selector::Topic(name.clone()), format });
-        keys.iter().filter_map(|key| self.remove(key)).collect()
+        let followed = self.remove(&Selector::Topic(name.clone()));
+        followed.into_iter().map(|followed| followed.channel).collect()
     }
 
     /// Which events each channel is given.
-    fn route(&self, committed: &[Committed]) -> Vec<(Channel, Vec<(Position, Event)>)> {
-        let mut routes: HashMap<Key, Vec<(Position, Event)>> = HashMap::new();
-        for committed in committed {
-            let Committed::Event(record) = committed else { continue };
-            for key in self.keys_of(record) {
-                let event = event::of_record(record, key.format);
-                routes.entry(key).or_default().push((record.position, event));
+    fn route(&self, committed: &[Committed]) -> Vec<Route> {
+        let mut routes: HashMap<&Selector, Vec<Route>> = HashMap::new();
+        for record in committed.iter().filter_map(record) {
+            for (selector, followed) in self.followed_by(record) {
+                let begin = || followed.iter().map(Route::to).collect();
+                let routes = routes.entry(selector).or_insert_with(begin);
+                for route in routes {
+                    route.add(record);
+                }
             }
         }
-        let channel = |key: &Key| self.followed.get(key).map(|followed| followed.channel.clone());
-        routes.into_iter().filter_map(|(key, events)| Some((channel(&key)?, events))).collect()
+        routes.into_values().flatten().collect()
     }
 
-    fn keys_of(&self, record: &Record) -> impl Iterator<Item = Key> {
+    fn followed_by(&self, record: &Record) -> impl Iterator<Item = (&Selector, &[Followed])> {
         let name = &record.event.topic;
-        let exact = Format::ALL.into_iter().map(|format| (Selector::Topic(name.clone()), format));
-        let exact = exact.map(|(selector, format)| Key { selector, format });
-        let prefixes = self.prefixes.iter().map(|(prefix, format)| Key {
-            selector: Selector::Prefix(prefix.clone()),
-            format: *format,
-        });
-        let prefixes = prefixes.filter(|key| key.selector.matches(name));
-        exact.filter(|key| self.followed.contains_key(key)).chain(prefixes)
+        let exact = self.followed.get_key_value(&Selector::Topic(name.clone()));
+        let patterns = self.patterns.iter().filter(|pattern| pattern.matches(name));
+        let by_pattern = patterns.filter_map(|pattern| self.followed.get_key_value(pattern));
+        exact.into_iter().chain(by_pattern).map(|(selector, followed)| (selector, &**followed))
+    }
+}
+
+impl Route {
+    fn to(followed: &Followed) -> Self {
+        let Followed { representation, channel, .. } = followed;
+        Self { channel: channel.clone(), representation: *representation, events: vec![] }
+    }
+
+    fn add(&mut self, record: &Record) {
+        let event = event::of_record(record, self.representation.format);
+        self.events.push((record.position, event));
     }
 }
 
@@ -279,7 +318,7 @@ impl Following {
 
     /// What is followed.
     pub(crate) fn selection(&self) -> Selection {
-        Selection::new(self.channels.iter().map(|(key, _)| key.selector.clone()))
+        Selection::new(self.channels.iter().map(|(selector, _)| selector.clone()))
     }
 
     /// The highest position up to which everything is in the channels; load it before reading.
@@ -292,8 +331,8 @@ impl Drop for Following {
     fn drop(&mut self) {
         let mut given_up = vec![];
         let mut channels = self.live.channels();
-        for (key, channel) in &self.channels {
-            given_up.extend(channels.give_up(key, channel));
+        for (selector, channel) in &self.channels {
+            given_up.extend(channels.give_up(selector, channel));
         }
         drop(channels);
         // Their memory is freed outside the lock.

@@ -13,13 +13,14 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use fanfare_fanout::{Channel, Cursor, Epoch, Gap, GapReason, Lagged, Position, Turn};
+use fanfare_fanout::{Channel, Cursor, Epoch, Frame, Gap, GapReason, Lagged, Position, Run, Turn};
 use fanfare_wire::encode_id;
 use futures_core::Stream;
 
 use crate::{
     Selection, Selector,
-    event::{self, Format},
+    coding::Part,
+    event::{self, Representation},
     hub::Clock,
     live::{Following, Live},
     log::{Log, Page, Read, ReadError},
@@ -38,7 +39,7 @@ const PAGE_TRIES: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) selection: Selection,
-    pub(crate) format: Format,
+    pub(crate) representation: Representation,
     /// Behind which position.
     pub(crate) after: Position,
     /// How often events had been dropped when it was last told that something is missing, or when it
@@ -89,7 +90,7 @@ pub struct Subscription {
 /// A subscription whose channels are read by somebody else.
 pub(crate) struct Parked {
     following: Following,
-    format: Format,
+    representation: Representation,
     drops: u64,
     counted: Subscriber,
 }
@@ -102,8 +103,9 @@ impl Parked {
         after: Position,
         observer: Arc<Observer>,
     ) -> Subscription {
-        let Self { following, format, drops, counted } = self;
-        let request = Request { selection: following.selection(), format, after, drops, gap: None };
+        let Self { following, representation, drops, counted } = self;
+        let selection = following.selection();
+        let request = Request { selection, representation, after, drops, gap: None };
         let followed = Followed { following, end: None };
         let (own, state) = (vec![], State::Ended);
         let mut subscription =
@@ -141,10 +143,10 @@ impl Followed {
         log: &dyn Log,
         live: &Arc<Live>,
         selection: &Selection,
-        format: Format,
+        representation: Representation,
     ) -> Result<Self, ReadError> {
         // Followed first: what ends or is appended from here on is noticed.
-        let following = live.follow(selection, format);
+        let following = live.follow(selection, representation);
         let mut end = Some(Position::START);
         for selector in selection.selectors() {
             let ended = match selector {
@@ -185,8 +187,8 @@ impl Subscription {
     /// [go on](Parked::go_on) later is small.
     pub(crate) fn park(self) -> (Vec<Channel>, Position, Parked) {
         let Self { followed: Followed { following, .. }, request, counted, .. } = self;
-        let Request { format, after, drops, .. } = request;
-        (following.channels(), after, Parked { following, format, drops, counted })
+        let Request { representation, after, drops, .. } = request;
+        (following.channels(), after, Parked { following, representation, drops, counted })
     }
 
     /// Whether the log is read next.
@@ -216,8 +218,10 @@ impl Subscription {
             return self.end();
         }
         let (log, live) = (self.log.clone(), live.clone());
-        let (selection, format) = (self.request.selection.clone(), self.request.format);
-        let following = async move { Followed::now(&*log, &live, &selection, format).await };
+        let Request { selection, representation, .. } = &self.request;
+        let (selection, representation) = (selection.clone(), *representation);
+        let following =
+            async move { Followed::now(&*log, &live, &selection, representation).await };
         State::Following(Box::pin(following))
     }
 
@@ -263,7 +267,7 @@ impl Subscription {
         }
         let epoch = self.epoch();
         for record in &page.records {
-            let event = event::of_record(record, self.request.format);
+            let event = event::of_record(record, self.request.representation.format);
             event.with_id(epoch.id(record.position)).encode(&mut bytes);
         }
         self.request.after = page.through.max(self.request.after);
@@ -289,7 +293,8 @@ impl Subscription {
             Ok(Some(run)) => {
                 self.request.after = run.last;
                 self.observer.delivered(run.last, run.frames, run.bytes.len());
-                Poll::Ready(Next::Bytes(run.bytes))
+                let Run { bytes, digest, .. } = run;
+                Poll::Ready(Next::Part(Part::Coded(Frame { bytes, digest })))
             }
             Ok(None) => Poll::Ready(Next::End),
             Err(Lagged { .. }) => {
@@ -334,7 +339,7 @@ fn poll_turn(
 }
 
 enum Next {
-    Bytes(Bytes),
+    Part(Part),
     GoOn,
     End,
 }
@@ -379,53 +384,64 @@ pub(crate) async fn before_kept(
     Ok(first.unwrap_or(page.through))
 }
 
-impl Stream for Subscription {
-    type Item = Result<Bytes, ReadError>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        if let Some(bytes) = this.poll_own(context) {
-            return Poll::Ready(Some(Ok(bytes)));
+impl Subscription {
+    /// The next part of the stream.
+    pub(crate) fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Part, ReadError>>> {
+        if let Some(bytes) = self.poll_own(context) {
+            return Poll::Ready(Some(Ok(Part::Text(bytes))));
         }
         loop {
-            match &mut this.state {
+            match &mut self.state {
                 State::Opening => {
-                    this.state = this.go_on();
-                    return Poll::Ready(Some(Ok(this.opening())));
+                    self.state = self.go_on();
+                    return Poll::Ready(Some(Ok(Part::Text(self.opening()))));
                 }
                 State::Replaying(page) => {
                     let bytes = match ready!(page.as_mut().poll(context)) {
-                        Ok(page) => this.encode(page),
+                        Ok(page) => self.encode(page),
                         Err(error) => {
-                            this.state = State::Ended;
+                            self.state = State::Ended;
                             return Poll::Ready(Some(Err(error)));
                         }
                     };
-                    this.state = this.go_on();
+                    self.state = self.go_on();
                     if !bytes.is_empty() {
-                        return Poll::Ready(Some(Ok(bytes)));
+                        return Poll::Ready(Some(Ok(Part::Text(bytes))));
                     }
                 }
-                State::Live(_) => match ready!(this.poll_live(context)) {
-                    Next::Bytes(bytes) => return Poll::Ready(Some(Ok(bytes))),
-                    Next::GoOn => this.state = this.go_on(),
-                    Next::End => this.state = this.follow_again(),
+                State::Live(_) => match ready!(self.poll_live(context)) {
+                    Next::Part(part) => return Poll::Ready(Some(Ok(part))),
+                    Next::GoOn => self.state = self.go_on(),
+                    Next::End => self.state = self.follow_again(),
                 },
                 State::Following(following) => match ready!(following.as_mut().poll(context)) {
                     Ok(followed) => {
-                        this.followed = followed;
-                        this.state = this.go_on();
+                        self.followed = followed;
+                        self.state = self.go_on();
                     }
                     Err(error) => {
-                        this.state = State::Ended;
+                        self.state = State::Ended;
                         return Poll::Ready(Some(Err(error)));
                     }
                 },
-                State::Own if this.own.is_empty() => this.state = State::Ended,
+                State::Own if self.own.is_empty() => self.state = State::Ended,
                 State::Own => return Poll::Pending,
                 State::Ended => return Poll::Ready(None),
             }
         }
+    }
+}
+
+/// As the events are: [`Hub::subscribe`](crate::Hub::subscribe) gives no other.
+impl Stream for Subscription {
+    type Item = Result<Bytes, ReadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let part = ready!(self.get_mut().poll_part(context));
+        Poll::Ready(part.map(|part| part.map(Part::into_bytes)))
     }
 }
 

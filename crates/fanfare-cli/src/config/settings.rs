@@ -8,7 +8,7 @@ use std::{
 };
 
 use fanfare_hub::{
-    Selector,
+    Coding, Selector,
     auth::Algorithm,
     server::{ForwardingHeader, Network},
 };
@@ -68,6 +68,10 @@ settings! {
     "http." http: Http {
         /// The sites whose pages may use the hub, besides its own. `*` stands for all, without cookies.
         origins: Vec<WebOrigin> = vec![],
+        /// The codings in which subscribers who accept them are given compressed streams, the best
+        /// first. Each event is compressed once for all of them; small ones, which would not become
+        /// smaller, are not.
+        compression: Vec<Coding> = Coding::COMPRESSED.to_vec(),
         /// The silence after which a subscriber is sent a comment.
         keep_alive: Duration = Duration::from_secs(15),
         /// The reconnection time that a stream begins with, drawn at random for each.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use fanfare_hub::{
-    Selector,
+    Coding, Selector,
     auth::Algorithm,
     server::{ForwardingHeader, Network},
 };
@@ -362,6 +362,19 @@ impl Scalar for ForwardingHeader {
             Self::Forwarded => "forwarded",
         };
         name.to_owned()
+    }
+}
+
+impl Scalar for Coding {
+    kinds!("\"zstd\", \"br\" or \"gzip\"");
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let coding = Self::COMPRESSED.into_iter().find(|coding| coding.token() == text);
+        coding.ok_or_else(|| format!("{text:?} is not {}", Self::KIND))
+    }
+
+    fn write(&self) -> String {
+        self.token().to_owned()
     }
 }
 

@@ -140,6 +140,7 @@ pub(super) fn http(settings: &Settings) -> http::Settings {
         keep_alive: *http.keep_alive,
         retry: http.retry.0.clone(),
         farewell_retry: http.farewell_retry.0.clone(),
+        codings: http.compression.to_vec(),
         origins: origins(settings),
     }
 }

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 use slab::Slab;
 
 use super::{Client, Left, Why, several::Several, written::Written};
-use crate::{Position, cursor::Place};
+use crate::{Digest, Position, cursor::Place};
 
 /// What a peer may send although it has nothing to say, at a time.
 const CHATTER_READS: usize = 16;
@@ -21,6 +21,8 @@ pub(super) struct Seat {
     pub(super) reading: Reading,
     /// The newest frame that it was given.
     pub(super) after: Position,
+    /// Of all that it was given.
+    pub(super) digest: Digest,
     /// What its socket does not take yet.
     pub(super) blocked: Option<Box<Blocked>>,
     /// The tick of the last write.
@@ -118,7 +120,8 @@ impl Seat {
             self.blocked.map_or_else(Bytes::new, |blocked| blocked.written.unsent(blocked.done));
         let is_usable = is_free && !matches!(why, Why::Gone | Why::Stalled);
         let socket = is_usable.then(|| net::TcpStream::from(self.socket));
-        self.client.leave(Left { why, after: self.after, unsent, socket });
+        let Self { after, digest, client, .. } = self;
+        client.leave(Left { why, after, digest, unsent, socket });
     }
 }
 

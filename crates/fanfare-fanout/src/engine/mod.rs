@@ -37,7 +37,7 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{Channel, Position};
+use crate::{Channel, Digest, Frame, Position};
 
 use inbox::{Command, Inbox};
 use thread::Thread;
@@ -49,8 +49,8 @@ pub struct Settings {
     pub threads: NonZeroUsize,
     /// How frames are put into the socket's stream.
     pub framing: Framing,
-    /// What is written into a silence, and after which time.
-    pub keep_alive: Option<(Duration, Bytes)>,
+    /// The silence after which a client is [said something](Client::comment).
+    pub keep_alive: Option<Duration>,
     /// How long a socket may take nothing while there is something for it.
     pub write_timeout: Duration,
     /// Told of what is written.
@@ -75,6 +75,10 @@ pub trait Observer: fmt::Debug + Send + Sync {
 
 /// Whose socket it is.
 pub trait Client: Send {
+    /// What breaks the silence of [`Settings::keep_alive`]. Called on a thread of the engine, and must
+    /// not wait.
+    fn comment(&self) -> Frame;
+
     /// The engine is done with it. Called on a thread of the engine, and must not wait.
     fn leave(self: Box<Self>, left: Left);
 }
@@ -86,6 +90,8 @@ pub struct Left {
     pub why: Why,
     /// Everything up to here is in the socket, but for what is unsent.
     pub after: Position,
+    /// Of all that it was given, and of what it had before.
+    pub digest: Digest,
     /// The rest of what is half written: it goes first.
     pub unsent: Bytes,
     /// The socket, in non-blocking mode; `None` if it is of no more use.
@@ -118,6 +124,8 @@ pub struct Adoption {
     pub channels: Vec<Channel>,
     /// Behind which position.
     pub after: Position,
+    /// Of what it was given before, if that is needed at its end.
+    pub digest: Digest,
     /// When it is to be given back.
     pub until: Option<Instant>,
     /// Whose it is.

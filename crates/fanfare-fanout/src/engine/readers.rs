@@ -5,6 +5,7 @@ use std::{sync::Arc, task::Waker};
 use crate::{
     Channel, Position, Run,
     cursor::{Given, Place},
+    digest::Suffix,
     waiters::Ticket,
 };
 
@@ -44,6 +45,8 @@ pub(super) struct Runs(Vec<(u64, Piece)>);
 #[derive(Clone)]
 pub(super) struct Piece {
     pub(super) written: Written,
+    /// Where the frames have one.
+    pub(super) digest: Option<Suffix>,
     pub(super) frames: u64,
     pub(super) bytes: u64,
     pub(super) last: Position,
@@ -136,9 +139,10 @@ impl Readers {
 
 impl Piece {
     pub(super) fn new(run: Run, framing: Framing) -> Self {
-        let Run { bytes, frames, last, .. } = run;
+        let Run { bytes, digest, frames, last, .. } = run;
         let len = bytes.len() as u64;
-        Self { written: Written::new(bytes, framing), frames, bytes: len, last }
+        let digest = (!digest.is_empty()).then(|| Suffix::new(digest));
+        Self { written: Written::new(bytes, framing), digest, frames, bytes: len, last }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    io, mem,
+    io, mem, net,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use mio::{Events, Poll, event::Event, net::TcpStream};
 use slab::Slab;
 
@@ -19,7 +20,7 @@ use super::{
     wheel::{Entry, Wheel},
     written::Written,
 };
-use crate::{Channel, Position};
+use crate::{Channel, Digest, Position};
 
 /// Clients that are visited before others get a turn.
 const SLICE: usize = 64;
@@ -35,8 +36,7 @@ pub(super) struct Thread {
     poll: Poll,
     inbox: Arc<Inbox>,
     framing: Framing,
-    /// What is written into the silence, and how long that is.
-    keep_alive: Option<(Duration, Written)>,
+    keep_alive: Option<Duration>,
     write_timeout: Duration,
     observer: Arc<dyn Observer>,
 
@@ -84,16 +84,13 @@ impl Thread {
     pub(super) fn new(settings: &Settings) -> io::Result<(Self, Arc<Inbox>)> {
         let poll = Poll::new()?;
         let inbox = Arc::new(Inbox::new(poll.registry())?);
-        let silence =
-            settings.keep_alive.as_ref().map_or(settings.write_timeout, |(time, _)| *time);
+        let silence = settings.keep_alive.unwrap_or(settings.write_timeout);
         let tick = (silence / TICKS_PER_SILENCE).clamp(SHORTEST_TICK, LONGEST_TICK);
-        let keep_alive = settings.keep_alive.clone();
         let thread = Self {
             poll,
             inbox: inbox.clone(),
             framing: settings.framing,
-            keep_alive: keep_alive
-                .map(|(time, bytes)| (time, Written::new(bytes, settings.framing))),
+            keep_alive: settings.keep_alive,
             write_timeout: settings.write_timeout,
             observer: settings.observer.clone(),
             clients: Slab::new(),
@@ -177,11 +174,11 @@ impl Thread {
     }
 
     fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { socket, channels, after, until, client } = adoption;
+        let Adoption { socket, channels, after, digest, until, client } = adoption;
         // It is the next in the slab.
         let key = u32::try_from(self.clients.vacant_key()).unwrap_or(u32::MAX);
         let Some(reading) = self.reading(&channels, after, key) else {
-            return refuse(client, after, socket);
+            return refuse(client, after, digest, socket);
         };
         let channel = match &reading {
             Reading::One { channel, .. } => *channel,
@@ -192,6 +189,7 @@ impl Thread {
             socket: TcpStream::from_std(socket),
             reading,
             after,
+            digest,
             blocked: None,
             written: self.tick,
             look: u64::MAX,
@@ -266,9 +264,9 @@ impl Thread {
     /// The tick in which to look at a client.
     fn due(&self, key: u32) -> u64 {
         let Some(seat) = self.clients.get(key as usize) else { return u64::MAX };
-        let due = match (&seat.blocked, &self.keep_alive) {
+        let due = match (&seat.blocked, self.keep_alive) {
             (Some(blocked), _) => self.wheel.after(blocked.since, self.write_timeout),
-            (None, Some((silence, _))) => self.wheel.after(seat.written, *silence),
+            (None, Some(silence)) => self.wheel.after(seat.written, silence),
             (None, None) => u64::MAX,
         };
         due.min(seat.until)
@@ -332,8 +330,12 @@ impl Thread {
             self.leave(key, Why::Stalled);
             return false;
         }
-        let Some((_, comment)) = &self.keep_alive else { return true };
-        if seat.write(comment, self.tick) == Took::Gone {
+        if self.keep_alive.is_none() {
+            return true;
+        }
+        let comment = seat.client.comment();
+        seat.digest = seat.digest.then(comment.digest);
+        if seat.write(&Written::new(comment.bytes, self.framing), self.tick) == Took::Gone {
             self.leave(key, Why::Gone);
             return false;
         }
@@ -401,6 +403,9 @@ impl Thread {
             Next::End => return self.send_off(key, Why::Ended),
         };
         seat.after = piece.last;
+        if let Some(suffix) = &piece.digest {
+            seat.digest = seat.digest.end_with(suffix);
+        }
         self.tally.add(piece.last, piece.frames, piece.bytes);
         match seat.write(&piece.written, self.tick) {
             Took::Everything if self.is_at_end(key) => Visit::Done,
@@ -484,9 +489,9 @@ impl Tally {
 }
 
 /// Gives a client back that is behind what is kept.
-fn refuse(client: Box<dyn Client>, after: Position, socket: std::net::TcpStream) {
-    let (why, unsent) = (Why::Lagged, bytes::Bytes::new());
-    client.leave(Left { why, after, unsent, socket: Some(socket) });
+fn refuse(client: Box<dyn Client>, after: Position, digest: Digest, socket: net::TcpStream) {
+    let (why, unsent) = (Why::Lagged, Bytes::new());
+    client.leave(Left { why, after, digest, unsent, socket: Some(socket) });
 }
 
 #[cfg(test)]
@@ -496,11 +501,10 @@ mod tests {
         num::NonZeroUsize,
     };
 
-    use bytes::Bytes;
     use fanfare_wire::Event;
 
     use super::*;
-    use crate::Options;
+    use crate::{Frame, Options};
 
     #[derive(Debug)]
     struct Nobody;
@@ -510,6 +514,10 @@ mod tests {
     }
 
     impl Client for Nobody {
+        fn comment(&self) -> Frame {
+            Frame::default()
+        }
+
         fn leave(self: Box<Self>, _: Left) {}
     }
 
@@ -517,7 +525,7 @@ mod tests {
         let settings = Settings {
             threads: NonZeroUsize::MIN,
             framing: Framing::Plain,
-            keep_alive: Some((Duration::from_secs(15), Bytes::from_static(b":\n\n"))),
+            keep_alive: Some(Duration::from_secs(15)),
             write_timeout: Duration::from_mins(1),
             observer: Arc::new(Nobody),
         };
@@ -525,16 +533,16 @@ mod tests {
     }
 
     /// Readers of a channel, and the other ends of their sockets.
-    fn adopt(thread: &mut Thread, channel: &Channel, count: usize) -> Vec<std::net::TcpStream> {
+    fn adopt(thread: &mut Thread, channel: &Channel, count: usize) -> Vec<net::TcpStream> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let adopt = |_| {
-            let peer = std::net::TcpStream::connect(address).unwrap();
+            let peer = net::TcpStream::connect(address).unwrap();
             let (socket, _) = listener.accept().unwrap();
             socket.set_nonblocking(true).unwrap();
             let (channels, after) = (vec![channel.clone()], Position::START);
-            let client = Box::new(Nobody);
-            thread.adopt(Adoption { socket, channels, after, until: None, client });
+            let (digest, client) = (Digest::EMPTY, Box::new(Nobody));
+            thread.adopt(Adoption { socket, channels, after, digest, until: None, client });
             peer
         };
         (0..count).map(adopt).collect()

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use fanfare_fanout::{
-    Bounds, Channel, Options, Position,
+    Bounds, Channel, Digest, Frame, Options, Position,
     engine::{Adoption, Client, Engine, Framing, Left, Observer, Settings},
 };
 
@@ -41,7 +41,16 @@ impl Observer for Counted {
 
 struct Leaver(Sender<Left>);
 
+/// What breaks a silence. It has a digest, as what the channels have in some tests.
+pub(crate) fn comment() -> Frame {
+    Frame { bytes: Bytes::from_static(b":\n\n"), digest: Digest::new(0x5b0f_7c5a, 3) }
+}
+
 impl Client for Leaver {
+    fn comment(&self) -> Frame {
+        comment()
+    }
+
     fn leave(self: Box<Self>, left: Left) {
         let _ = self.0.send(left);
     }
@@ -57,7 +66,7 @@ pub(crate) fn settings(framing: Framing) -> Settings {
     Settings {
         threads: NonZeroUsize::new(2).unwrap(),
         framing,
-        keep_alive: Some((Duration::from_secs(100), Bytes::from_static(b":\n\n"))),
+        keep_alive: Some(Duration::from_secs(100)),
         write_timeout: Duration::from_secs(100),
         observer: Arc::new(Counted::default()),
     }
@@ -111,8 +120,8 @@ impl Running {
     fn adopt_with(&self, channels: Vec<Channel>, after: Position, until: Option<Instant>) -> Peer {
         let (socket, peer) = self.connect();
         let (sender, left) = mpsc::channel();
-        let client = Box::new(Leaver(sender));
-        self.engine.adopt(Adoption { socket, channels, after, until, client });
+        let (digest, client) = (Digest::EMPTY, Box::new(Leaver(sender)));
+        self.engine.adopt(Adoption { socket, channels, after, digest, until, client });
         Peer { socket: peer, left }
     }
 

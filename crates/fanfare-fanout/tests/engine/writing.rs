@@ -5,7 +5,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use fanfare_fanout::{Channel, Options, Position, Positions, engine::Framing};
+use fanfare_fanout::{
+    Channel, Digest, Frame, Options, Position, Positions,
+    engine::{Framing, Why},
+};
 
 use fanfare_wire::Event;
 
@@ -199,9 +202,8 @@ fn unchunked(peer: &mut Peer, events: usize) -> String {
 #[test]
 fn a_silence_is_broken() {
     let silence = Duration::from_millis(200);
-    let keep_alive = Some((silence, Bytes::from_static(b":\n\n")));
     let running = Running::start(fanfare_fanout::engine::Settings {
-        keep_alive,
+        keep_alive: Some(silence),
         ..settings(Framing::Chunked)
     });
     let channel = Channel::<()>::new(Options::default());
@@ -211,4 +213,42 @@ fn a_silence_is_broken() {
     assert!(begun.elapsed() >= silence * 2, "{:?}", begun.elapsed());
     channel.append("a".into()).unwrap();
     peer.reads("9\r\ndata: a\n\n\r\n3\r\n:\n\n\r\n");
+}
+
+#[test]
+fn who_leaves_has_the_digest_of_all_that_it_was_given() {
+    let running = Running::start(fanfare_fanout::engine::Settings {
+        keep_alive: Some(Duration::from_millis(200)),
+        ..settings(Framing::Plain)
+    });
+    let channel = Channel::<()>::new(Options::default());
+    let frames: Vec<_> = (1_u8..=20)
+        .map(|number| (Position(number.into()), frame(format!("{number} ").into())))
+        .collect();
+    // One begins with a run of several, one in the middle of it.
+    channel.append_frames(frames[..3].to_vec()).unwrap();
+    let mut peers = [0, 2].map(|after| running.adopt(&channel, Position(after)));
+    peers[0].reads("1 2 3 :\n\n");
+    peers[1].reads("3 :\n\n");
+    channel.append_frames(frames[3..].to_vec()).unwrap();
+    channel.close();
+    for (mut peer, begun) in peers.into_iter().zip([0, 2]) {
+        let left = peer.left();
+        let mut rest = String::new();
+        drop(left.socket);
+        peer.socket.read_to_string(&mut rest).unwrap();
+        let mut given: Vec<_> = frames.iter().map(|(_, frame)| frame.digest).collect();
+        // Silences that were broken since come before what was appended.
+        let comments = 1 + rest.matches(":\n\n").count();
+        given.splice(3..3, vec![comment().digest; comments]);
+        let given = given[begun..].iter().fold(Digest::EMPTY, |one, other| one.then(*other));
+        assert_eq!((left.why, left.digest), (Why::Ended, given));
+    }
+}
+
+fn frame(bytes: Bytes) -> Frame {
+    // Any will do: they are put together whatever they are.
+    let crc = bytes.iter().fold(7, |crc: u32, byte| crc.wrapping_mul(31) ^ u32::from(*byte));
+    let len = bytes.len().try_into().unwrap();
+    Frame { bytes, digest: Digest::new(crc, len) }
 }

@@ -74,6 +74,11 @@ impl Closing {
 }
 
 impl Begun {
+    /// Now, for all.
+    pub(crate) fn all_at_once() -> Self {
+        Self { at: Instant::now(), spread: Duration::ZERO, patience: Duration::ZERO }
+    }
+
     /// When a stream is to end: a random moment of its own.
     pub(crate) fn moment(&self) -> Instant {
         self.at + self.spread.mul_f64(fastrand::f64())

@@ -5,6 +5,7 @@ mod cors;
 mod detached;
 mod expiry;
 mod incoming;
+mod kept_alive;
 mod look;
 mod page;
 mod peer;
@@ -32,7 +33,7 @@ use serde::Serialize;
 use tower_service::Service;
 
 use crate::{
-    Hub,
+    Coding, Hub,
     auth::{Auth, Identity, Rights, redact},
     limits::{self, Limits},
     log::BoxError,
@@ -83,6 +84,9 @@ pub struct Settings {
     /// The reconnection time that a stream is told when a shutdown begins, drawn from this range.
     /// Default: 1 to 5 seconds.
     pub farewell_retry: RangeInclusive<Duration>,
+    /// The codings in which subscribers are given compressed streams, if they accept any; of those that
+    /// they like as much, the first. Default: all.
+    pub codings: Vec<Coding>,
     /// Pages of other origins that may use the hub.
     pub origins: Origins,
 }
@@ -100,6 +104,7 @@ impl Default for Settings {
             keep_alive: Duration::from_secs(15),
             retry: Duration::from_secs(1)..=Duration::from_secs(3),
             farewell_retry: Duration::from_secs(1)..=Duration::from_secs(5),
+            codings: Coding::COMPRESSED.to_vec(),
             origins: Origins::None,
         }
     }
@@ -242,8 +247,7 @@ impl Api {
         head: http::response::Parts,
         streaming: Streaming,
     ) -> Response<AnswerBody> {
-        let body = subscribe::stream(self, streaming).into_body();
-        Response::from_parts(head, body)
+        Response::from_parts(head, subscribe::body(self, streaming))
     }
 
     /// The silence after which a stream is sent a comment.
@@ -251,9 +255,14 @@ impl Api {
         self.settings.keep_alive
     }
 
-    /// What a stream begins with, on the wire.
-    pub(crate) fn opening(&self) -> [Bytes; 2] {
-        subscribe::opening(self)
+    /// What a stream begins with.
+    fn opening(&self) -> Bytes {
+        [b":ok\n\n", &retry(&self.settings.retry)[..]].concat().into()
+    }
+
+    /// Whether streams are to end.
+    fn ends_streams(&self) -> bool {
+        self.closing.has_begun() || self.sse.has_begun_shutdown()
     }
 
     fn refuse(&self, problem: Problem) -> Response<AnswerBody> {

@@ -1,38 +1,46 @@
-//! One subscriber's stream over HTTP: it has a place among all, and ends in a shutdown, or with its
-//! token.
+//! One subscriber's stream over HTTP: it has a place among all and a coding, and ends in a shutdown, or
+//! with its token.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
 use fanfare::Sse;
-use fanfare_fanout::{Channel, Position};
+use fanfare_fanout::{Channel, Digest, Frame, Position};
 use futures_core::Stream;
+use futures_util::future::{Either, select};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     Api,
-    closing::{Begun, Closing},
+    closing::Begun,
     expiry::{self, Expiry},
     peer::CutOff,
 };
 use crate::{
-    Hub, Subscription,
+    Coding, Hub, Subscription,
+    coding::{Encoder, Part},
     limits::Place,
     log::{ReadError, Timestamp},
     metrics::Disconnect,
     subscription,
 };
 
-/// What a subscription gives, up to its end or that of the hub.
+/// What breaks a silence.
+const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+
+/// What a subscription gives, up to its end or that of the hub, in the stream's coding.
 ///
 /// When a shutdown begins it says farewell at once, so that the client knows when to come back
 /// whatever happens next, and ends at a random moment of its own.
 pub(crate) struct Streaming {
     api: Api,
-    /// `None` when the stream has ended.
+    encoder: Encoder,
+    /// What is to be coded next.
+    part: Option<Part>,
+    /// `None` when nothing more will come.
     subscription: Option<Subscription>,
     shutdown: Shutdown,
     /// When it ends because its token does.
@@ -54,6 +62,8 @@ struct Stay {
 pub(crate) struct Reading {
     pub(crate) channels: Vec<Channel>,
     pub(crate) after: Position,
+    /// Of what the stream had so far.
+    pub(crate) digest: Digest,
     /// The token expires then, or it is to be looked whether it does.
     pub(crate) until: Option<Instant>,
 }
@@ -62,6 +72,7 @@ pub(crate) struct Reading {
 pub(crate) struct Parked {
     subscription: subscription::Parked,
     expiry: Option<Timestamp>,
+    encoder: Encoder,
     stay: Stay,
 }
 
@@ -82,12 +93,15 @@ impl Streaming {
     pub(super) fn new(
         api: &Api,
         subscription: Subscription,
+        coding: Coding,
         place: Place,
         cut_off: Option<CutOff>,
         expires: Option<Timestamp>,
     ) -> Self {
         Self {
             api: api.clone(),
+            encoder: Encoder::new(coding),
+            part: Some(Part::Text(api.opening())),
             subscription: Some(subscription),
             shutdown: Shutdown::Awaited(None),
             expiry: expires.map(Expiry::new),
@@ -105,9 +119,9 @@ impl Streaming {
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match &mut self.shutdown {
             Shutdown::Awaited(awaited) => {
-                let closing = &self.api.closing;
-                let awaited = awaited.get_or_insert_with(|| Awaited::new(closing));
-                let begun = ready!(awaited.poll(closing.has_begun(), context));
+                let api = &self.api;
+                let awaited = awaited.get_or_insert_with(|| Awaited::new(api));
+                let begun = ready!(awaited.poll(api.ends_streams(), context));
                 self.shutdown = Shutdown::Begun(Box::pin(sleep_until(begun.moment())));
                 Poll::Ready(Some(self.api.farewell()))
             }
@@ -128,20 +142,22 @@ impl Streaming {
 
     /// Whether somebody else may read it now.
     pub(crate) fn is_at_present(&self) -> bool {
-        !self.api.closing.has_begun()
+        !self.api.ends_streams()
+            && self.part.is_none()
             && self.subscription.as_ref().is_some_and(Subscription::is_at_present)
     }
 
     /// Leaves the reading to somebody else.
     pub(crate) fn park(self) -> Option<(Reading, Parked)> {
-        let Self { subscription, expiry, mut stay, .. } = self;
+        let Self { subscription, expiry, encoder, mut stay, .. } = self;
         // That was for hyper's connection, which is no more.
         stay.cut_off = None;
         let (channels, after, subscription) = subscription?.park();
         let now = stay.hub.now();
         let until = expiry.as_ref().map(|expiry| expiry.look(now));
         let expiry = expiry.map(|expiry| expiry.at());
-        Some((Reading { channels, after, until }, Parked { subscription, expiry, stay }))
+        let reading = Reading { channels, after, digest: encoder.digest(), until };
+        Some((reading, Parked { subscription, expiry, encoder, stay }))
     }
 
     /// Whether the log is read next.
@@ -149,9 +165,41 @@ impl Streaming {
         self.subscription.as_ref().is_some_and(Subscription::needs_log)
     }
 
+    /// What the stream begins with.
+    pub(crate) fn opening(&mut self) -> Option<Bytes> {
+        self.encoder.encode(&mut self.part)
+    }
+
+    /// What breaks a silence of it.
+    pub(crate) fn comment(&mut self) -> Bytes {
+        self.encoder.encode(&mut Some(Part::Text(COMMENT))).unwrap_or_default()
+    }
+
     /// Its socket is of no more use.
     pub(crate) fn cut_off(&mut self, why: Disconnect) {
         self.stay.cut_off(why);
+    }
+
+    /// The next part; `None` at the end.
+    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Part, ReadError>>> {
+        if let Poll::Ready(farewell) = self.poll_shutdown(context) {
+            if farewell.is_none() {
+                self.end(Disconnect::Shutdown);
+            }
+            return Poll::Ready(farewell.map(|farewell| Ok(Part::Text(farewell))));
+        }
+        if let Poll::Ready(event) = self.poll_expiry(context) {
+            self.end(Disconnect::Expired);
+            return Poll::Ready(Some(Ok(Part::Text(event))));
+        }
+        let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
+        let next = ready!(subscription.poll_part(context));
+        match next {
+            None => self.end(Disconnect::Ended),
+            Some(Err(_)) => self.end(Disconnect::Failed),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(next)
     }
 
     fn end(&mut self, why: Disconnect) {
@@ -161,11 +209,19 @@ impl Streaming {
 }
 
 impl Parked {
+    /// What breaks a silence of it.
+    pub(crate) fn comment(&self) -> Frame {
+        self.encoder.coding().frame(COMMENT)
+    }
+
     /// The stream, behind what it was given meanwhile.
-    pub(crate) fn go_on(self, api: &Api, after: Position) -> Streaming {
-        let Self { subscription, expiry, stay } = self;
+    pub(crate) fn go_on(self, api: &Api, after: Position, digest: Digest) -> Streaming {
+        let Self { subscription, expiry, mut encoder, stay } = self;
+        encoder.go_on(digest);
         Streaming {
             api: api.clone(),
+            encoder,
+            part: None,
             subscription: Some(api.hub.go_on(subscription, after)),
             shutdown: Shutdown::Awaited(None),
             expiry: expiry.map(Expiry::new),
@@ -186,8 +242,15 @@ impl Stay {
 }
 
 impl Awaited {
-    fn new(closing: &Closing) -> Self {
-        Self { begun: Box::pin(closing.begun()), waker: None }
+    fn new(api: &Api) -> Self {
+        let (closing, all_at_once) = (api.closing.begun(), api.sse.shutdown_begun());
+        let begun = async move {
+            match select(pin!(closing), pin!(all_at_once)).await {
+                Either::Left((begun, _)) => begun,
+                Either::Right(_) => Begun::all_at_once(),
+            }
+        };
+        Self { begun: Box::pin(begun), waker: None }
     }
 
     fn poll(&mut self, has_begun: bool, context: &mut Context<'_>) -> Poll<Begun> {
@@ -205,28 +268,20 @@ impl Stream for Streaming {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if this.subscription.is_some()
-            && let Poll::Ready(farewell) = this.poll_shutdown(context)
-        {
-            if farewell.is_none() {
-                this.end(Disconnect::Shutdown);
+        loop {
+            if let Some(bytes) = this.encoder.encode(&mut this.part) {
+                return Poll::Ready(Some(Ok(bytes)));
             }
-            return Poll::Ready(farewell.map(Ok));
+            if this.subscription.is_none() {
+                let tail = this.encoder.end();
+                return Poll::Ready((!tail.is_empty()).then_some(Ok(tail)));
+            }
+            match ready!(this.poll_part(context)) {
+                Some(Ok(part)) => this.part = Some(part),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {}
+            }
         }
-        if this.subscription.is_some()
-            && let Poll::Ready(event) = this.poll_expiry(context)
-        {
-            this.end(Disconnect::Expired);
-            return Poll::Ready(Some(Ok(event)));
-        }
-        let Some(subscription) = &mut this.subscription else { return Poll::Ready(None) };
-        let next = ready!(Pin::new(subscription).poll_next(context));
-        match next {
-            None => this.end(Disconnect::Ended),
-            Some(Err(_)) => this.end(Disconnect::Failed),
-            Some(Ok(_)) => {}
-        }
-        Poll::Ready(next)
     }
 }
 

@@ -1,18 +1,17 @@
 //! Following topics: `GET /sse/{topic}` and `GET /sse?topic=a&topic=b`.
 
-use bytes::Bytes;
 use fanfare::Query;
-use futures_core::Stream;
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use http_body_util::BodyExt;
 
 use super::{
-    Answer, AnswerBody, Api, ClientAddress, CutOff, Detached, OnSocket, Problem, empty, retry,
-    stream::Streaming,
+    Answer, AnswerBody, Api, ClientAddress, CutOff, Detached, OnSocket, Problem, empty,
+    kept_alive::KeptAlive, stream::Streaming,
 };
 use crate::{
-    Format, From, Selection, Selector, Subscribed, auth::Identity, log::ReadError, metrics::Refusal,
+    Coding, Format, From, Selection, Selector, Subscribed, auth::Identity, coding,
+    event::Representation, log::ReadError, metrics::Refusal,
 };
 
 /// The query parameters in which polyfills send the last event id.
@@ -29,27 +28,29 @@ pub(crate) async fn subscribe(
     for selector in selection.selectors() {
         identity.check_subscribe(selector)?;
     }
-    let format = format(&query)?;
+    let coding = coding::choose(&api.settings.codings, &request.headers);
+    let representation = Representation { format: format(&query)?, coding };
     let from = from(request, &query)?;
+    let mut response = head(api, coding);
     if request.method == Method::HEAD {
-        return Ok(respond(api, stream::empty::<Result<_, ReadError>>()));
+        return Ok(response);
     }
     if api.has_begun_shutdown() {
         let detail = "the hub is shutting down: ask again, another one may answer";
         return Err(Problem::shutting_down(detail));
     }
     let place = api.limits.enter(ClientAddress::of(&request.extensions))?;
-    match api.hub.subscribe(selection, format, from).await? {
+    match api.hub.subscribe_to(selection, representation, from).await? {
         Subscribed::Stream(subscription) => {
             let cut_off = request.extensions.get::<CutOff>().cloned();
             let expires = identity.expires();
-            let streaming = Streaming::new(api, subscription, place, cut_off, expires);
+            let streaming = Streaming::new(api, subscription, coding, place, cut_off, expires);
             let is_on_socket = request.extensions.get::<OnSocket>().is_some();
-            let mut response = if is_on_socket && streaming.may_part() {
-                detached(api, streaming)
+            if is_on_socket && streaming.may_part() {
+                response.extensions_mut().insert(Detached::new(streaming));
             } else {
-                stream(api, streaming)
-            };
+                *response.body_mut() = body(api, streaming);
+            }
             if request.version == Version::HTTP_10 {
                 // Its body has no other end than that of the connection.
                 response
@@ -107,33 +108,23 @@ fn from(request: &Parts, query: &Query<'_>) -> Result<From, Problem> {
     }
 }
 
-/// The head of a stream without its body, which is among the extensions.
-fn detached(api: &Api, streaming: Streaming) -> Response<AnswerBody> {
-    let mut response = respond(api, stream::empty::<Result<_, ReadError>>());
-    response.extensions_mut().insert(Detached::new(streaming));
+/// The head of a stream.
+fn head(api: &Api, coding: Coding) -> Response<AnswerBody> {
+    let response = api.sse.respond_encoded(stream::empty::<Result<_, ReadError>>());
+    let mut response = response.map(|_| empty());
+    let headers = response.headers_mut();
+    headers.remove(header::CONNECTION);
+    if coding != Coding::Identity {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
+    }
+    if !api.settings.codings.is_empty() {
+        headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
     response
 }
 
-/// What a stream begins with, on the wire.
-pub(crate) fn opening(api: &Api) -> [Bytes; 2] {
-    [Bytes::from_static(b":ok\n\n"), retry(&api.settings.retry)]
-}
-
-pub(crate) fn stream(api: &Api, streaming: Streaming) -> Response<AnswerBody> {
-    let opening = Ok(retry(&api.settings.retry));
-    respond(api, stream::once(std::future::ready(opening)).chain(streaming))
-}
-
-fn respond(
-    api: &Api,
-    chunks: impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static,
-) -> Response<AnswerBody> {
-    let keep_alive = Some(api.settings.keep_alive);
-    let response = api.sse.respond_encoded(chunks);
-    let mut response =
-        response.map(|body| body.with_keep_alive(keep_alive).map_err(Into::into).boxed_unsync());
-    response.headers_mut().remove(header::CONNECTION);
-    response
+pub(crate) fn body(api: &Api, streaming: Streaming) -> AnswerBody {
+    KeptAlive::new(streaming, api.settings.keep_alive).boxed_unsync()
 }
 
 #[cfg(test)]

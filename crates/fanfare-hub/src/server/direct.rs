@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use fanfare_fanout::{
-    Position,
+    Frame, Position,
     engine::{self, Adoption, Engine, Framing, Left, Why},
 };
 use futures_core::Stream;
@@ -34,7 +34,6 @@ use super::{
 /// How many streams read the log at the same time. More wait for their turn.
 const LOG_READERS: usize = 64;
 
-const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
 
 /// Serves streams on their sockets. Clones are the same.
@@ -92,7 +91,7 @@ impl Direct {
         let engine = Engine::start(&engine::Settings {
             threads,
             framing: Framing::Chunked,
-            keep_alive: Some((api.keep_alive(), KEEP_ALIVE)),
+            keep_alive: Some(api.keep_alive()),
             write_timeout: settings.write_timeout,
             observer: Arc::new(Deliveries(api.hub().clone())),
         })?;
@@ -107,10 +106,9 @@ impl Direct {
 
     /// Serves a stream whose head has not been written yet.
     pub(super) async fn serve(self, socket: TcpStream, answered: Answered, entered: Entered) {
-        let Answered { head, streaming } = answered;
-        let api = &self.0.api;
-        let mut begin = head_bytes(&head, api.hub().now().into());
-        api.opening().iter().for_each(|bytes| append_chunk(&mut begin, bytes));
+        let Answered { head, mut streaming } = answered;
+        let mut begin = head_bytes(&head, self.0.api.hub().now().into());
+        streaming.opening().iter().for_each(|bytes| append_chunk(&mut begin, bytes));
         Connection { direct: self, streaming, entered }.run(socket, begin.into()).await;
     }
 
@@ -211,11 +209,11 @@ impl Connection {
         let (Ok(socket), Some((reading, parked))) = (socket.into_std(), streaming.park()) else {
             return;
         };
-        let Reading { channels, after, until } = reading;
+        let Reading { channels, after, digest, until } = reading;
         let shared = direct.0.clone();
         let client = Box::new(Away { direct, parked, resting: entered.rest() });
         let until = until.map(Into::into);
-        shared.engine.adopt(Adoption { socket, channels, after, until, client });
+        shared.engine.adopt(Adoption { socket, channels, after, digest, until, client });
         if shared.api.has_begun_shutdown() {
             // It may have come too late to be given back with all others.
             shared.engine.recall();
@@ -224,9 +222,13 @@ impl Connection {
 }
 
 impl engine::Client for Away {
+    fn comment(&self) -> Frame {
+        self.parked.comment()
+    }
+
     fn leave(self: Box<Self>, left: Left) {
         let Self { direct, mut parked, resting } = *self;
-        let Left { why, after, unsent, socket } = left;
+        let Left { why, after, digest, unsent, socket } = left;
         if why == Why::Stalled {
             parked.cut_off(Disconnect::Stalled);
             direct.count(Closing::Stalled);
@@ -235,7 +237,7 @@ impl engine::Client for Away {
         if why == Why::Lagged {
             direct.0.api.hub().metrics().lags.inc();
         }
-        let streaming = parked.go_on(&direct.0.api, after);
+        let streaming = parked.go_on(&direct.0.api, after, digest);
         let runtime = direct.0.runtime.clone();
         let connection = Connection { direct, streaming, entered: resting.rise() };
         runtime.spawn(async move {

@@ -111,8 +111,8 @@ async fn the_hubs_own_topics_are_selected_by_nothing_else() {
         assert!(!text.contains("subscribers"), "{target} tells the figures: {text}");
     }
     let figures = "GET /sse/%24stats?last=1 HTTP/1.1\r\nhost: a\r\n\r\n";
-    let (_, mut stream) = hub.send(figures).await;
-    crate::support::until(&mut stream, b"\"subscribers\"").await;
+    let (mut wire, mut stream) = hub.send(figures).await;
+    crate::support::until(&mut stream, &mut wire, b"\"subscribers\"").await;
     hub.end().await;
 }
 

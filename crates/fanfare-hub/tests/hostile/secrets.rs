@@ -173,11 +173,11 @@ async fn given(hub: &Running, token: &str) -> Vec<u8> {
             "GET {target}?from=earliest HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
              authorization: Bearer {token}\r\n\r\n"
         );
-        let (begun, mut stream) = hub.send(&request).await;
-        wire.extend(begun);
-        if wire.ends_with(b":ok\n\n\r\n") {
-            until(&mut stream, b" in a/2").await;
+        let (mut given, mut stream) = hub.send(&request).await;
+        if find(&given, b":ok\n\n").is_some() {
+            until(&mut stream, &mut given, b" in a/2").await;
         }
+        wire.extend(given);
     }
     wire
 }

@@ -139,11 +139,11 @@ impl Running {
 
     /// It works, nobody has panicked, and it ends when it is told to.
     pub(crate) async fn end(self) {
-        let (wire, mut stream) = self.send("GET /sse/works HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let (mut wire, mut stream) = self.send("GET /sse/works HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert!(parse(&wire, false)[0].is_stream());
         let post = "POST /sse/works HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nworks";
         assert_eq!(self.ask(post).await[0].status, 200);
-        until(&mut stream, b"data: works").await;
+        until(&mut stream, &mut wire, b"data: works").await;
         self.shut_down().await;
     }
 
@@ -155,11 +155,10 @@ impl Running {
 }
 
 /// Reads a stream until it has brought this.
-pub(crate) async fn until(stream: &mut TcpStream, part: &[u8]) {
-    let mut wire = vec![];
-    while find(&wire, part).is_none() {
-        let count = within("more of a stream", stream.read_buf(&mut wire)).await.unwrap();
-        assert!(count > 0, "the stream has ended behind {}", show(&wire));
+pub(crate) async fn until(stream: &mut TcpStream, wire: &mut Vec<u8>, part: &[u8]) {
+    while find(wire, part).is_none() {
+        let count = within("more of a stream", stream.read_buf(wire)).await.unwrap();
+        assert!(count > 0, "the stream has ended behind {}", show(wire));
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{io::Read, sync::Arc, time::Duration};
 
 use fanfare_hub::{
     Bounds, Epoch, Hub, http,
@@ -9,26 +9,45 @@ use fanfare_hub::{
 use crate::support::{Head, Peer, Running};
 
 /// The head and the body of a stream up to its end.
-async fn whole(mut peer: Peer, head: Head) -> (Vec<String>, String) {
-    let mut body = vec![];
-    loop {
-        let chunk = peer.chunk().await.unwrap();
-        if chunk.is_empty() {
-            break;
-        }
-        body.extend(chunk);
-    }
+async fn whole(mut peer: Peer, head: Head) -> (Vec<String>, Vec<u8>) {
+    let body = body(&mut peer).await;
     let lines = head.0.lines().filter(|line| !line.is_empty());
     // The engine's socket ends with its stream.
     let own = ["date: ", "connection: close"];
     let lines = lines.filter(|line| own.iter().all(|own| !line.starts_with(own)));
     let mut lines: Vec<String> = lines.map(str::to_owned).collect();
     lines.sort_unstable();
-    (lines, String::from_utf8(body).unwrap())
+    (lines, body)
 }
 
+async fn body(peer: &mut Peer) -> Vec<u8> {
+    let mut body = vec![];
+    loop {
+        let chunk = peer.chunk().await.unwrap();
+        if chunk.is_empty() {
+            return body;
+        }
+        body.extend(chunk);
+    }
+}
+
+/// What a body means. It is an error if there is an end that is missing, or does not fit.
+fn decoded(coding: &str, body: &[u8]) -> String {
+    let mut text = String::new();
+    let outcome = match coding {
+        "identity" => (&mut &*body).read_to_string(&mut text),
+        "gzip" => flate2::read::GzDecoder::new(body).read_to_string(&mut text),
+        "br" => brotli::Decompressor::new(body, 4096).read_to_string(&mut text),
+        _ => zstd::Decoder::new(body).unwrap().read_to_string(&mut text),
+    };
+    outcome.unwrap();
+    text
+}
+
+const CODINGS: [&str; 4] = ["identity", "gzip", "br", "zstd"];
+
 /// What a hub answers to a list of subscriptions, of which some begin before the events they are given.
-async fn answers(has_engine: bool) -> Vec<(Vec<String>, String)> {
+async fn answers(has_engine: bool, coding: &str) -> Vec<(Vec<String>, Vec<u8>)> {
     let retry = Duration::from_secs(2);
     let http = http::Settings { retry: retry..=retry, ..http::Settings::default() };
     let engine_threads = Settings::default().engine_threads.filter(|_| has_engine);
@@ -38,6 +57,7 @@ async fn answers(has_engine: bool) -> Vec<(Vec<String>, String)> {
     let hub = Running::serve(hub, settings, http, None).await;
     for number in 0..5 {
         hub.publish("a", &format!("{number}\nline")).await;
+        hub.publish("a", &format!("{number} {}", "and so on ".repeat(100))).await;
         hub.publish("b/1", &format!("{number}")).await;
     }
     let targets = [
@@ -51,7 +71,8 @@ async fn answers(has_engine: bool) -> Vec<(Vec<String>, String)> {
     ];
     let mut streams = vec![];
     for (target, headers) in targets {
-        streams.push(hub.get(target, headers).await);
+        let headers = format!("{headers}accept-encoding: {coding}\r\n");
+        streams.push(hub.get(target, &headers).await);
     }
     hub.until("subscribers", 7.0).await;
     for (topic, data) in
@@ -68,10 +89,59 @@ async fn answers(has_engine: bool) -> Vec<(Vec<String>, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_the_same_whoever_writes_it() {
-    let [engine, hyper] = [answers(true).await, answers(false).await];
-    assert_eq!(engine, hyper);
-    assert!(engine[1].1.contains("id: 10000000-1\ndata: 0\ndata: line\n\n"), "{engine:?}");
-    assert!(engine.iter().all(|(_, body)| body.contains("retry: 5\n")), "{engine:?}");
+    let mut plain = vec![];
+    for coding in CODINGS {
+        let [engine, hyper] = [answers(true, coding).await, answers(false, coding).await];
+        assert_eq!(engine, hyper, "{coding}");
+        let texts: Vec<_> = engine.iter().map(|(_, body)| decoded(coding, body)).collect();
+        assert!(texts[1].contains("id: 10000000-1\ndata: 0\ndata: line\n\n"), "{texts:?}");
+        assert!(texts.iter().all(|text| text.contains("retry: 5\n")), "{texts:?}");
+        if coding == "identity" {
+            plain = texts;
+        } else {
+            assert_eq!(texts, plain, "{coding}");
+            let head = format!("content-encoding: {coding}");
+            assert!(engine.iter().all(|(lines, _)| lines.contains(&head)), "{engine:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_stream_is_whole_whatever_is_between_its_events() {
+    let keep_alive = Duration::from_millis(50);
+    let http = http::Settings { keep_alive, ..http::Settings::default() };
+    let hub = Running::with_http(http).await;
+    let text = "again ".repeat(100);
+    for coding in CODINGS {
+        let accept = format!("accept-encoding: {coding}\r\n");
+        let topic = format!("{coding}/a");
+        // By itself, and next to another topic that ends too.
+        let targets = [format!("/sse/{topic}"), format!("/sse?topic={topic}&topic={topic}/b")];
+        let mut streams = vec![];
+        for target in targets {
+            let (mut peer, head) = hub.get(&target, &accept).await;
+            assert_eq!(head.status(), 200);
+            // The opening, the place, and two silences.
+            let mut begun = vec![];
+            for _ in 0..4 {
+                begun.extend(peer.chunk().await.unwrap());
+            }
+            streams.push((peer, begun));
+        }
+        for data in [&*text, "short"] {
+            hub.publish(&topic, data).await;
+        }
+        for topic in [&topic, &format!("{topic}/b")] {
+            hub.publish(&format!("{topic}?end=true"), &text).await;
+        }
+        for (mut peer, mut whole) in streams {
+            whole.extend(body(&mut peer).await);
+            let whole = decoded(coding, &whole);
+            assert!(whole.matches(":\n\n").count() >= 2, "{whole}");
+            assert!(whole.matches("again").count() >= 200, "{whole}");
+            assert!(whole.contains("data: short\n\n"), "{whole}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
