@@ -48,4 +48,5 @@ test-concurrency: ## every interleaving of the channel's core
 
 test-browser: test-setup
 	cargo build --workspace --examples --all-features
+	cargo build -p fanfare-cli
 	tests/browser/run

@@ -1,4 +1,4 @@
-// An example program as a child process.
+// An example, or the `fanfare` program, as a child process.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -22,6 +22,15 @@ export async function start(test, name, { port = 0, env = {}, shell } = {}) {
   return example
 }
 
+/** Starts a hub by `fanfare serve` with these arguments; it is stopped when the test ends. */
+export async function serve(test, ...args) {
+  const path = join(TARGET, 'debug/fanfare')
+  const hub = new Example(path, {}, ':', {}, ['serve', '--memory', '--listen', '127.0.0.1:0', ...args])
+  test.after(() => hub.kill())
+  await hub.address()
+  return hub
+}
+
 /** Runs an example that is expected to end by itself; one that does not is told to. */
 export async function run(name, env, shell) {
   const example = new Example(name, env, shell, { timeout: 30_000 })
@@ -34,12 +43,12 @@ class Example {
   errors = ''
   #waiting = new Set()
 
-  constructor(name, env, shell = ':', options = {}) {
-    const path = join(EXAMPLES, name)
-    if (!existsSync(path)) throw new Error(`${path} is missing: cargo build --workspace --examples --all-features`)
+  constructor(name, env, shell = ':', options = {}, args = []) {
+    const path = resolve(EXAMPLES, name)
+    if (!existsSync(path)) throw new Error(`${path} is missing: make test-browser builds it`)
     this.name = name
     this.env = env
-    this.child = spawn('/bin/sh', ['-c', `${shell}; exec "$0"`, path], {
+    this.child = spawn('/bin/sh', ['-c', `${shell}; exec "$0" "$@"`, path, ...args], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       ...options,
@@ -53,8 +62,8 @@ class Example {
   }
 
   async address() {
-    await Promise.race([this.line(/^listening on /), this.exit])
-    this.url = this.lines[0]?.replace('listening on ', '')
+    await Promise.race([this.line(/listen(ing|s) on /), this.exit])
+    this.url = this.lines[0]?.replace(/.*listen(ing|s) on /, '')
     if (!this.url) throw new Error(`${this.name} did not start: ${this.errors}`)
     this.port = Number(new URL(this.url).port)
   }
