@@ -17,7 +17,7 @@ mod subscription;
 mod times;
 mod topic;
 
-pub use fanfare_fanout::{Bounds, Epoch, Position};
+pub use fanfare_fanout::{Bounds, Digest, Epoch, Frame, Position};
 
 pub use coding::Coding;
 pub use event::Format;

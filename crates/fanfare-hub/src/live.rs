@@ -122,7 +122,7 @@ impl Live {
             channel.append_at(events)
         } else {
             let frame = |(position, event): (Position, Event)| {
-                (position, coding.frame(event.with_id(self.epoch.id(position)).to_bytes()))
+                (position, coding.block(event.with_id(self.epoch.id(position)).to_bytes()))
             };
             channel.append_frames(events.into_iter().map(frame))
         };

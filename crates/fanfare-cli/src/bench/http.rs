@@ -20,6 +20,10 @@ pub(crate) enum Malformed {
     LongHead,
     #[error("the answer's chunks are not those of HTTP/1.1")]
     Chunk,
+    #[error("the answer is compressed in a way that is not known here: zstd, br and gzip are")]
+    Coding,
+    #[error("the answer's body cannot be decompressed")]
+    Coded,
 }
 
 #[derive(Debug)]

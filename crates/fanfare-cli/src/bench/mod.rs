@@ -14,6 +14,7 @@ mod clock;
 mod payload;
 
 // From the bytes of an answer to events.
+mod coded;
 mod events;
 mod http;
 

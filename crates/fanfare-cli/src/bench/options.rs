@@ -107,7 +107,8 @@ pub(crate) struct Options {
 
     /// Send this header with each subscription
     ///
-    /// May be given several times. It is sent instead of one of the same name.
+    /// May be given several times. It is sent instead of one of the same name. What is compressed
+    /// because of an `Accept-Encoding` is decompressed.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = sub::header, help_heading = "Requests")]
     pub(super) headers: Vec<Header>,
     /// Send this header with what is published

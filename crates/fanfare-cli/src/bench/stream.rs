@@ -9,6 +9,7 @@ use http::{StatusCode, header};
 use mio::net::TcpStream;
 
 use super::{
+    coded::Coded,
     events::Events,
     http::{Body, Head, HeadReader, Malformed},
     tally::Tally,
@@ -28,7 +29,7 @@ pub(super) struct Stream {
 enum Stage {
     Asking { request: Rc<[u8]>, written: usize },
     Head(HeadReader),
-    Open { body: Body, events: Events },
+    Open { body: Body, coded: Coded, events: Events },
     Refused { status: StatusCode, body: Body, text: Vec<u8> },
     Ended,
 }
@@ -134,11 +135,13 @@ impl Stream {
             has_opened = matches!(self.stage, Stage::Open { .. });
         }
         match &mut self.stage {
-            Stage::Open { body, events } => {
+            Stage::Open { body, coded, events } => {
                 tally.take_bytes(bytes.len());
                 let subscriber = self.subscriber;
                 while let Some(piece) = body.next(&mut bytes).map_err(StreamError::Malformed)? {
-                    read_events(events, piece, subscriber, now, tally);
+                    let read = |text: &[u8]| read_events(events, text, subscriber, now, tally);
+                    let decoded = coded.decode(piece, read);
+                    decoded.map_err(|_| StreamError::Malformed(Malformed::Coded))?;
                 }
                 if body.has_ended() {
                     self.stage = Stage::Ended;
@@ -192,7 +195,8 @@ fn stage_of(head: &Head) -> Result<Stage, StreamError> {
     if !is_stream {
         return Err(StreamError::NoStream { content_type: content_type.map(str::to_owned) });
     }
-    Ok(Stage::Open { body: head.body(), events: Events::default() })
+    let coded = Coded::of(head).ok_or(StreamError::Malformed(Malformed::Coding))?;
+    Ok(Stage::Open { body: head.body(), coded, events: Events::default() })
 }
 
 fn refusal(status: StatusCode, text: &[u8]) -> StreamError {

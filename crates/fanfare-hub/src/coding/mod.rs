@@ -19,6 +19,29 @@ use fanfare_fanout::{Digest, Frame};
 pub(crate) use accept::choose;
 
 /// A content coding of event streams.
+///
+/// The hub compresses by itself. These parts are for programs that write streams of their own: the
+/// [head](Self::head), a [block](Self::block) for each event, and the [tail](Self::tail) with the digest
+/// of all blocks that this stream had.
+///
+/// ```
+/// use fanfare_hub::{Coding, Digest};
+/// use flate2::read::GzDecoder;
+///
+/// let blocks = ["data: a\n\n", "data: b\n\n"].map(|event| Coding::Gzip.block(event.into()));
+/// // One reader is given both, another one came later.
+/// for (given, text) in [(&blocks[..], "data: a\n\ndata: b\n\n"), (&blocks[1..], "data: b\n\n")] {
+///     let mut stream = Coding::Gzip.head().to_vec();
+///     let mut digest = Digest::EMPTY;
+///     for block in given {
+///         stream.extend_from_slice(&block.bytes);
+///         digest = digest.then(block.digest);
+///     }
+///     stream.extend_from_slice(&Coding::Gzip.tail(digest));
+///     assert_eq!(std::io::read_to_string(GzDecoder::new(&stream[..]))?, text);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Coding {
     /// The events as they are.
@@ -54,7 +77,7 @@ impl Coding {
     }
 
     /// What a stream begins with.
-    const fn head(self) -> &'static [u8] {
+    pub const fn head(self) -> &'static [u8] {
         match self {
             Self::Identity | Self::Zstd => b"",
             Self::Gzip => gzip::HEAD,
@@ -62,8 +85,8 @@ impl Coding {
         }
     }
 
-    /// A block. It is the same whatever it follows.
-    pub(crate) fn frame(self, text: Bytes) -> Frame {
+    /// Some text, such as an event, so that it can be read at once. A block may follow any other.
+    pub fn block(self, text: Bytes) -> Frame {
         let bytes = match (self, text.len() < SMALLEST) {
             (Self::Identity, _) => text,
             (Self::Gzip, is_small) => {
@@ -78,8 +101,8 @@ impl Coding {
         Frame { bytes, digest: Digest::EMPTY }
     }
 
-    /// What a stream ends with, if it has an end.
-    fn tail(self, digest: Digest) -> Bytes {
+    /// What a stream ends with whose blocks have this digest.
+    pub fn tail(self, digest: Digest) -> Bytes {
         match self {
             Self::Identity | Self::Zstd => Bytes::new(),
             Self::Gzip => gzip::tail(digest).into(),
@@ -126,11 +149,11 @@ impl Encoder {
         let frame = match part.take()? {
             Part::Coded(frame) => frame,
             Part::Text(mut text) if self.coding != Coding::Identity && text.len() > LARGEST => {
-                let frame = self.coding.frame(text.split_to(LARGEST));
+                let frame = self.coding.block(text.split_to(LARGEST));
                 *part = Some(Part::Text(text));
                 frame
             }
-            Part::Text(text) => self.coding.frame(text),
+            Part::Text(text) => self.coding.block(text),
         };
         self.digest = self.digest.then(frame.digest);
         Some(self.begin(frame.bytes))
@@ -251,7 +274,7 @@ mod tests {
             for (text, is_shared) in parts {
                 whole.extend_from_slice(&text);
                 let part =
-                    if is_shared { Part::Coded(coding.frame(text)) } else { Part::Text(text) };
+                    if is_shared { Part::Coded(coding.block(text)) } else { Part::Text(text) };
                 let mut part = Some(part);
                 while let Some(next) = encoder.encode(&mut part) {
                     bytes.extend_from_slice(&next);
@@ -286,8 +309,8 @@ mod tests {
         let long = Event::new(format!("[{}]", [json; 10].join(","))).to_bytes();
         let short = Event::new(json).to_bytes();
         for coding in Coding::COMPRESSED {
-            assert!(coding.frame(long.clone()).bytes.len() < long.len() / 3, "{coding:?}");
-            assert!(coding.frame(short.clone()).bytes.len() <= short.len() + 9, "{coding:?}");
+            assert!(coding.block(long.clone()).bytes.len() < long.len() / 3, "{coding:?}");
+            assert!(coding.block(short.clone()).bytes.len() <= short.len() + 9, "{coding:?}");
         }
     }
 }

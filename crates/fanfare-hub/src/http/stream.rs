@@ -211,7 +211,7 @@ impl Streaming {
 impl Parked {
     /// What breaks a silence of it.
     pub(crate) fn comment(&self) -> Frame {
-        self.encoder.coding().frame(COMMENT)
+        self.encoder.coding().block(COMMENT)
     }
 
     /// The stream, behind what it was given meanwhile.
