@@ -12,6 +12,7 @@ bench: ## prints Markdown tables with ratios to other systems
 	cargo run --release -p fanfare-bench --bin fanout
 	cargo run --release -p fanfare-bench --bin client
 	cargo run --release -p fanfare-bench --bin log
+	cargo run --release -p fanfare-bench --bin compression
 
 soak: ## ten minutes of random cuts, and whether the client is given every event exactly once; what docs/guarantees.md says
 	cargo run --release -p fanfare-client --all-features --example soak_client

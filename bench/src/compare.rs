@@ -161,6 +161,13 @@ impl Spread {
         let (min, max) = (values[0], values[values.len() - 1]);
         Self { median: values[values.len() / 2], min, max }
     }
+
+    /// In another unit.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        let Self { median, min, max } = self;
+        Self { median: median * factor, min: min * factor, max: max * factor }
+    }
 }
 
 /// `2.04 (1.98-2.11)`: median, smallest and largest, with the formatter's precision.

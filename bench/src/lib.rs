@@ -2,10 +2,12 @@
 //!
 //! `cargo run --release -p fanfare-bench --bin codec` compares the wire codecs,
 //! `--bin fanout` what it costs to deliver events on hyper, `--bin client` how fast clients read,
-//! `--bin log` sets the hub's log against its disk.
+//! `--bin log` sets the hub's log against its disk, `--bin compression` events that are compressed once
+//! against a compressor for each connection.
 
 pub mod client;
 pub mod compare;
+pub mod compression;
 pub mod decoders;
 pub mod encoders;
 pub mod fanout;
