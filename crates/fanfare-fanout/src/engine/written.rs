@@ -22,21 +22,39 @@ struct Head {
 }
 
 const LONGEST_HEAD: usize = 18;
+const CHUNK_END: &[u8] = b"\r\n";
 
 /// Up to so many bytes a chunk is put into one piece with its framing, once for all who are given it: a
 /// plain send costs less than a vectored one.
 const LONGEST_COPY: usize = 16 * 1024;
+
+impl Framing {
+    /// A run as it is put into a socket's stream.
+    ///
+    /// ```
+    /// use fanfare_fanout::engine::Framing;
+    ///
+    /// assert_eq!(Framing::Chunked.frame(b"data: hello\n\n"), "d\r\ndata: hello\n\n\r\n");
+    /// assert_eq!(Framing::Plain.frame(b"data: hello\n\n"), "data: hello\n\n");
+    /// ```
+    pub fn frame(self, run: &[u8]) -> Bytes {
+        match self {
+            Self::Plain => Bytes::copy_from_slice(run),
+            Self::Chunked => [Head::of_chunk(run.len()).as_bytes(), run, CHUNK_END].concat().into(),
+        }
+    }
+}
 
 impl Written {
     pub(super) fn new(bytes: Bytes, framing: Framing) -> Self {
         match framing {
             Framing::Plain => Self::whole(bytes),
             Framing::Chunked => {
-                let (head, tail) = (Head::of_chunk(bytes.len()), b"\r\n");
                 if bytes.len() > LONGEST_COPY {
-                    return Self { head, bytes, tail };
+                    let head = Head::of_chunk(bytes.len());
+                    return Self { head, bytes, tail: CHUNK_END };
                 }
-                Self::whole([head.as_bytes(), &bytes, tail].concat().into())
+                Self::whole(framing.frame(&bytes))
             }
         }
     }

@@ -34,6 +34,7 @@ use super::{
 /// How many streams read the log at the same time. More wait for their turn.
 const LOG_READERS: usize = 64;
 
+const FRAMING: Framing = Framing::Chunked;
 const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
 
 /// Serves streams on their sockets. Clones are the same.
@@ -90,7 +91,7 @@ impl Direct {
     pub(super) fn start(api: Api, settings: &Settings, threads: NonZeroUsize) -> io::Result<Self> {
         let engine = Engine::start(&engine::Settings {
             threads,
-            framing: Framing::Chunked,
+            framing: FRAMING,
             keep_alive: Some(api.keep_alive()),
             write_timeout: settings.write_timeout,
             observer: Arc::new(Deliveries(api.hub().clone())),
@@ -108,7 +109,9 @@ impl Direct {
     pub(super) async fn serve(self, socket: TcpStream, answered: Answered, entered: Entered) {
         let Answered { head, mut streaming } = answered;
         let mut begin = head_bytes(&head, self.0.api.hub().now().into());
-        streaming.opening().iter().for_each(|bytes| append_chunk(&mut begin, bytes));
+        if let Some(opening) = streaming.opening() {
+            begin.extend_from_slice(&FRAMING.frame(&opening));
+        }
         Connection { direct: self, streaming, entered }.run(socket, begin.into()).await;
     }
 
@@ -130,7 +133,7 @@ impl Connection {
         }
         loop {
             let bytes = match self.next().await {
-                Step::Bytes(bytes) => chunk(&bytes),
+                Step::Bytes(bytes) => FRAMING.frame(&bytes),
                 Step::Part => return self.part(socket),
                 Step::End => {
                     // Whoever is gone needs no end.
@@ -276,16 +279,4 @@ fn head_bytes(head: &Parts, now: SystemTime) -> Vec<u8> {
     bytes.extend_from_slice(httpdate::fmt_http_date(now).as_bytes());
     bytes.extend_from_slice(b"\r\n\r\n");
     bytes
-}
-
-fn chunk(bytes: &[u8]) -> Bytes {
-    let mut chunk = Vec::with_capacity(bytes.len() + 16);
-    append_chunk(&mut chunk, bytes);
-    chunk.into()
-}
-
-fn append_chunk(to: &mut Vec<u8>, bytes: &[u8]) {
-    to.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-    to.extend_from_slice(bytes);
-    to.extend_from_slice(b"\r\n");
 }
