@@ -107,7 +107,7 @@ impl Samples {
     }
 
     /// By round.
-    fn values(&self, row: Row<'_>, figure: Figure) -> BTreeMap<usize, f64> {
+    pub(super) fn values(&self, row: Row<'_>, figure: Figure) -> BTreeMap<usize, f64> {
         let value = |sample: &Sample| {
             let figures = sample.outcome.as_ref().ok()?;
             Some((sample.round, *figures.get(&figure)?))
@@ -145,7 +145,8 @@ impl Samples {
     }
 }
 
-fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+/// `None` where there are no values.
+pub(super) fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
     let mut values = values.peekable();
     values.peek()?;
     Some(Spread::of(values))

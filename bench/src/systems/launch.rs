@@ -140,6 +140,12 @@ pub(super) fn runs() -> Outcome<PathBuf> {
     Ok(folder)
 }
 
+/// What is there of a run that was killed.
+pub(super) fn remove_leftovers() {
+    // Where they cannot be removed, they do no harm.
+    let _ = runs().and_then(|folder| Ok(fs::remove_dir_all(folder)?));
+}
+
 fn child_of(parent: u32) -> Option<u32> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

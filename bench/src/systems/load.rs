@@ -49,7 +49,6 @@ pub(super) struct Connect {
 #[derive(Debug, Deserialize)]
 pub(super) struct Published {
     pub(super) events: f64,
-    pub(super) seconds: f64,
     pub(super) per_second: f64,
 }
 
@@ -65,6 +64,10 @@ impl Delivered {
     /// Of what was published.
     pub(super) fn events(&self) -> f64 {
         self.events - self.foreign
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.seconds
     }
 
     pub(super) fn per_second(&self) -> f64 {

@@ -44,15 +44,9 @@ fn memory_gib() -> Option<u64> {
     Some(kibibytes.div_ceil(1 << 20))
 }
 
+/// With `-dirty` behind it where files were changed since.
 fn commit() -> String {
     let root = tools::root();
-    let git = |arguments: &[&str]| {
-        let folder = ["-C", &*root.to_string_lossy()].map(str::to_owned);
-        let words: Vec<String> =
-            folder.into_iter().chain(arguments.iter().copied().map(str::to_owned)).collect();
-        tools::said("git", &words.iter().map(String::as_str).collect::<Vec<_>>())
-    };
-    let commit = git(&["rev-parse", "--short", "HEAD"]);
-    let is_changed = git(&["status", "--porcelain", "--untracked-files=no"]) != "unknown";
-    if is_changed { format!("{commit}, with changes") } else { commit }
+    let describe = ["describe", "--always", "--dirty", "--exclude=*"];
+    tools::said("git", &[&["-C", &*root.to_string_lossy()], &describe[..]].concat())
 }

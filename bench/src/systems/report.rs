@@ -11,7 +11,7 @@ use super::{
     plan::Plan,
     scenario::Scenario,
 };
-use crate::table::Table;
+use crate::{compare::Spread, table::Table};
 
 pub(super) struct Report<'a> {
     pub(super) machine: &'a Machine,
@@ -51,7 +51,7 @@ impl Report<'_> {
             f,
             "One server on CPU 0 at a time, started afresh for each run, one thread that does the work; \
              `fanfare bench` on CPU 1; loopback; events of 100 bytes, published over HTTP. Medians of \
-             {rounds} rounds (smallest-largest), in each of which all take their turn; ratios round \
+             {rounds} rounds (smallest to largest), in each of which all take their turn; ratios round \
              by round, to the first row. bench/README.md tells how each is configured, and \
              systems.json has every single figure.\n"
         )
@@ -90,7 +90,7 @@ impl Report<'_> {
     fn value(&self, row: Row<'_>, figure: Figure) -> String {
         let digits = figure.digits();
         let spread = self.samples.spread(row, figure);
-        spread.map_or("-".into(), |spread| format!("{spread:.digits$}"))
+        spread.map_or("-".into(), |spread| cell(spread, digits))
     }
 
     fn ratio(&self, scenario: &Scenario, row: Row<'_>, figure: Figure) -> String {
@@ -98,7 +98,7 @@ impl Report<'_> {
         let first = Row(scenario.name, &first.row);
         let ratio =
             self.samples.compare((row, figure), (first, figure), |value, first| value / first);
-        ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
+        ratio.map_or("-".into(), |ratio| cell(ratio, 2))
     }
 
     fn failure(&self, f: &mut Formatter<'_>, scenario: &Scenario, name: &str) -> fmt::Result {
@@ -132,5 +132,22 @@ impl Display for Report<'_> {
         self.method(f)?;
         self.scenarios.iter().try_for_each(|scenario| self.scenario(f, scenario))?;
         self.aims(f)
+    }
+}
+
+/// A median with its spread, where there is one.
+pub(super) fn cell(Spread { median, min, max }: Spread, digits: usize) -> String {
+    let [median, min, max] = [median, min, max].map(|value| format!("{value:.digits$}"));
+    if min == max { median } else { format!("{median} ({min} to {max})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_told_where_there_is_one() {
+        assert_eq!(cell(Spread { median: 2.0, min: -1.5, max: 2.26 }, 1), "2.0 (-1.5 to 2.3)");
+        assert_eq!(cell(Spread { median: 2.0, min: 1.99, max: 2.01 }, 1), "2.0");
     }
 }

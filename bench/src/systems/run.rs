@@ -9,6 +9,7 @@ use std::{
 use super::{
     Options,
     figures::{Sample, Samples},
+    launch,
     machine::Machine,
     plan::Plan,
     report::Report,
@@ -26,6 +27,7 @@ pub(super) fn run(options: &Options, now: SystemTime) -> Outcome {
     let folder = results(options);
     // Before the work, so that nothing is measured in vain.
     fs::create_dir_all(&folder)?;
+    launch::remove_leftovers();
     let tools = Tools::install(options)?;
     let machine = Machine::here(&tools, now);
     let samples = measure(Bench { tools: &tools, plan }, &scenarios);

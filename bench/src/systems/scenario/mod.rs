@@ -20,7 +20,7 @@ use super::{
 };
 use crate::program::Outcome;
 
-pub(super) use cores::{ONE as ONE_CORE, TWO as TWO_CORES};
+pub(super) use cores::{ONE_ON_BOTH as ONE_THREAD, TWO_ON_BOTH as TWO_THREADS};
 pub(super) use durable::SYNC;
 pub(super) use fairness::{ALONE, FLOODED};
 pub(super) use topics::{MANY as MANY_TOPICS, ONE as ONE_TOPIC};
@@ -134,7 +134,7 @@ fn figures_of(report: &Report) -> Outcome<Figures> {
         (Figure::PublishedPerSecond, published.per_second),
         (Figure::MillionDeliveriesPerSecond, delivered.per_second() / 1e6),
         (Figure::LostEvents, report.wrong.as_ref().map_or(0.0, |wrong| wrong.lost)),
-        (Figure::ServerBusyPercent, usage.cpu_seconds / published.seconds * 100.0),
+        (Figure::ServerBusyPercent, usage.cpu_seconds / delivered.seconds() * 100.0),
         (Figure::LoadBusyPercent, report.busy.unwrap_or_default() * 100.0),
     ]);
     let mut add = |figure, nanoseconds: Option<f64>| {
