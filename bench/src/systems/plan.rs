@@ -22,13 +22,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// For figures to quote: about 14 minutes.
+    /// For figures to quote: about 13 minutes.
     pub(super) const FULL: Self = Self {
         rounds: 3,
         warm_up: Duration::from_millis(500),
-        steady: Duration::from_secs(5),
+        steady: Duration::from_secs(4),
         flood_events: 20_000,
-        flood: Duration::from_secs(4),
+        flood: Duration::from_secs(3),
         whole_flood: Duration::from_secs(30),
         few_idle: 2_000,
         many_idle: 18_000,

@@ -33,13 +33,13 @@ pub(super) fn scenario() -> Scenario {
         ],
         compared: &[Figure::MillionDeliveriesPerSecond],
         cases: vec![
-            Case::new(System::Hub, APART, 6, |bench| {
+            Case::new(System::Hub, APART, 4, |bench| {
                 measure(bench, 1, pinned::SERVER, pinned::LOAD)
             }),
-            Case::new(System::Hub, ONE_ON_BOTH, 6, |bench| {
+            Case::new(System::Hub, ONE_ON_BOTH, 4, |bench| {
                 measure(bench, 1, pinned::BOTH, pinned::BOTH)
             }),
-            Case::new(System::Hub, TWO_ON_BOTH, 6, |bench| {
+            Case::new(System::Hub, TWO_ON_BOTH, 4, |bench| {
                 measure(bench, 2, pinned::BOTH, pinned::BOTH)
             }),
         ],

@@ -21,7 +21,7 @@ const SYNCS: usize = 200;
 pub(super) fn scenario() -> Scenario {
     let systems = [System::Hub, System::HubSync, System::DurableStreams, System::DurableStreamsWal];
     let mut cases =
-        Case::of_each(&systems, 7, |bench, system| steady::measure(bench, system, 1_000, 20));
+        Case::of_each(&systems, 5, |bench, system| steady::measure(bench, system, 1_000, 20));
     cases.push(Case::new(System::HubSync, SYNC, 1, |_| syncs()));
     Scenario {
         name: Name::Durable,

@@ -32,11 +32,11 @@ pub(super) fn scenario() -> Scenario {
         columns: &[Figure::LatencyMsP50, Figure::LatencyMsP99, Figure::ServerBusyPercent],
         compared: &[],
         cases: vec![
-            Case::new(System::Hub, ALONE, 7, |bench| {
+            Case::new(System::Hub, ALONE, 5, |bench| {
                 let hub = System::Hub.start(bench.tools)?;
                 measure(bench, &hub)
             }),
-            Case::new(System::Hub, FLOODED, 10, |bench| {
+            Case::new(System::Hub, FLOODED, 7, |bench| {
                 let hub = System::Hub.start(bench.tools)?;
                 let mut flood = flood(bench, &hub)?;
                 let figures = measure(bench, &hub)?;

@@ -17,7 +17,7 @@ pub(super) fn scenario() -> Scenario {
         name: Name::Flood,
         title: "1,000 subscribers, one publisher as fast as it is answered",
         note: "fanfare's engine and durable-streams are given all 20,000 events. The publisher of the \
-            others stops after 4 s, where that is sooner: some would take minutes. Lost events count \
+            others stops after 3 s, where that is sooner: some would take minutes. Lost events count \
             at each subscriber.",
         columns: &[
             Figure::MillionDeliveriesPerSecond,
@@ -29,7 +29,7 @@ pub(super) fn scenario() -> Scenario {
             Figure::LoadBusyPercent,
         ],
         compared: &[Figure::MillionDeliveriesPerSecond],
-        cases: Case::of_each(&IN_MEMORY, 7, measure),
+        cases: Case::of_each(&IN_MEMORY, 5, measure),
     }
 }
 

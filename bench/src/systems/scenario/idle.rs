@@ -24,7 +24,7 @@ pub(super) fn scenario() -> Scenario {
             until each was answered.",
         columns: &[Figure::KibPerSubscriber, Figure::ConnectsPerSecond],
         compared: &[Figure::ConnectsPerSecond],
-        cases: Case::of_each(&IN_MEMORY, 7, measure),
+        cases: Case::of_each(&IN_MEMORY, 5, measure),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn scenario() -> Scenario {
         note: "20,000 deliveries a second. The last: the time until all subscribers have an event.",
         columns: COLUMNS,
         compared: COMPARED,
-        cases: Case::of_each(&IN_MEMORY, 7, |bench, system| measure(bench, system, 1_000, 20)),
+        cases: Case::of_each(&IN_MEMORY, 5, |bench, system| measure(bench, system, 1_000, 20)),
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) fn with_many() -> Scenario {
         note: "20,000 deliveries a second. There are few events, so that p99 is the slowest of them.",
         columns: COLUMNS,
         compared: COMPARED,
-        cases: Case::of_each(&IN_MEMORY, 8, |bench, system| measure(bench, system, 10_000, 2)),
+        cases: Case::of_each(&IN_MEMORY, 6, |bench, system| measure(bench, system, 10_000, 2)),
     }
 }
 

@@ -33,9 +33,9 @@ pub(super) fn scenario() -> Scenario {
         ],
         compared: &[Figure::CpuUsPerDelivery],
         cases: vec![
-            Case::new(System::Hub, ONE, 7, |bench| measure(bench, 1)),
-            Case::new(System::Hub, MANY, 8, |bench| measure(bench, 10_000)),
-            Case::new(System::Hub, SHARED, 7, |bench| {
+            Case::new(System::Hub, ONE, 5, |bench| measure(bench, 1)),
+            Case::new(System::Hub, MANY, 6, |bench| measure(bench, 10_000)),
+            Case::new(System::Hub, SHARED, 5, |bench| {
                 steady::measure(bench, System::Hub, 1_000, 5)
             }),
         ],

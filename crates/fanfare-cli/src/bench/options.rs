@@ -31,8 +31,7 @@ Where publishing does not keep up with --rate, `published` says so; the times
 begin later then, and do not show it.
 
 Without --publish, events are counted for --duration, and neither checked nor
-timed. Only http:// is spoken, over TCP, one stream a connection. CPU times come
-in steps of 10 ms, as Linux counts them: let a run be long enough.
+timed. Only http:// is spoken, over TCP, one stream a connection.
 
 In JSON, the times of `latency` are nanoseconds, others seconds, and sizes bytes.
 
