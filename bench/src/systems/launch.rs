@@ -88,6 +88,7 @@ impl Server {
     fn complaint(&self, program: &OsStr, what: &str) -> String {
         let messages = fs::read_to_string(self.folder.path().join(MESSAGES)).unwrap_or_default();
         let last = messages.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message");
+        let program = Path::new(program).file_name().unwrap_or(program);
         format!("{} {what}: {last}", program.display())
     }
 }

@@ -46,13 +46,16 @@ impl Report<'_> {
     }
 
     fn method(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let rounds = self.plan.rounds;
+        let rounds = match self.plan.rounds {
+            1 => "One round".to_owned(),
+            rounds => format!("Medians of {rounds} rounds (smallest to largest)"),
+        };
         writeln!(
             f,
             "One server on CPU 0 at a time, started afresh for each run, one thread that does the work; \
-             `fanfare bench` on CPU 1; loopback; events of 100 bytes, published over HTTP. Medians of \
-             {rounds} rounds (smallest to largest), in each of which all take their turn; ratios round \
-             by round, to the first row. bench/README.md tells how each is configured, and \
+             `fanfare bench` on CPU 1; loopback; events of 100 bytes, published over HTTP. \
+             {rounds}, in which all take their turn; ratios round by round, to the first row. \
+             bench/README.md tells how each is configured, and \
              systems.json has every single figure.\n"
         )
     }
