@@ -7,12 +7,13 @@ test: test-setup test-rust test-concurrency test-browser
 
 check: fmt-check lint doc-check feature-check
 
-bench: ## prints Markdown tables with ratios to other systems
+bench: ## prints Markdown tables with ratios to other systems; bench/README.md
 	cargo run --release -p fanfare-bench --bin codec
 	cargo run --release -p fanfare-bench --bin fanout
 	cargo run --release -p fanfare-bench --bin client
 	cargo run --release -p fanfare-bench --bin log
 	cargo run --release -p fanfare-bench --bin compression
+	cargo run --release -p fanfare-bench --bin systems
 
 soak: ## ten minutes of random cuts, and whether the client is given every event exactly once; what docs/guarantees.md says
 	cargo run --release -p fanfare-client --all-features --example soak_client

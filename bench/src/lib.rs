@@ -3,7 +3,8 @@
 //! `cargo run --release -p fanfare-bench --bin codec` compares the wire codecs,
 //! `--bin fanout` what it costs to deliver events on hyper, `--bin client` how fast clients read,
 //! `--bin log` sets the hub's log against its disk, `--bin compression` events that are compressed once
-//! against a compressor for each connection.
+//! against a compressor for each connection, and `--bin systems` whole servers side by side, of which
+//! bench/README.md tells.
 
 pub mod client;
 pub mod compare;
@@ -13,5 +14,6 @@ pub mod encoders;
 pub mod fanout;
 pub mod host;
 pub mod program;
+pub mod systems;
 pub mod table;
 pub mod workload;

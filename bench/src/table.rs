@@ -19,9 +19,10 @@ impl Table {
     /// # Panics
     ///
     /// When it has not as many cells as the table has columns.
-    pub fn push<const CELLS: usize>(&mut self, row: [String; CELLS]) {
-        assert_eq!(CELLS, self.rows[0].len(), "a row has a cell for each column");
-        self.rows.push(row.into());
+    pub fn push(&mut self, row: impl Into<Vec<String>>) {
+        let row = row.into();
+        assert_eq!(row.len(), self.rows[0].len(), "a row has a cell for each column");
+        self.rows.push(row);
     }
 
     fn widths(&self) -> Vec<usize> {

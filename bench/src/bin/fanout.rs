@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words[..] {
-        ["serve", contender] => server::run(contender),
+        ["serve", contender] => server::run(contender, 0),
         ["load", port, subscribers] => load::run(port, subscribers),
         ["--quick"] => compare::run(compare::Plan::QUICK),
         [] => compare::run(compare::Plan::FULL),

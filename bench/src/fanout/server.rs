@@ -2,6 +2,7 @@
 //!
 //! Prints `port N`, then obeys lines: `publish RATE SECONDS` (`RATE` events per second, or `max`)
 //! publishes and prints `published EVENTS CPU_NANOSECONDS`, the CPU time of the whole process.
+//! On axum a POST publishes its body too, for a load from outside.
 
 use std::{
     convert::Infallible,
@@ -15,7 +16,7 @@ use std::{
 use axum::{
     Router,
     response::sse::{Event, KeepAlive},
-    routing::get,
+    routing::{MethodRouter, get, post},
     serve::{Listener, ListenerExt},
 };
 use bytes::Bytes;
@@ -27,25 +28,25 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, runtime, sync::broadcast, task::yield_now, time::interval};
 use tokio_stream::{StreamExt, wrappers::BroadcastStream};
 
-use crate::program::{Outcome, pin_to};
+use crate::program::{HOST, Outcome, pin_to};
 
 use super::payload;
 
 /// How many events both keep for a slow subscriber: the library's default.
 const HISTORY: usize = 16_384;
 
-type Publish = Arc<dyn Fn() + Send + Sync>;
+type Publish = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Serves as `contender` until its input ends.
+/// Serves as `contender` at a port, of which 0 is any that is free, until its input ends.
 ///
 /// # Errors
 ///
 /// When there is no such contender, or no socket to be had.
-pub fn run(contender: &str) -> Outcome {
+pub fn run(contender: &str, port: u16) -> Outcome {
     pin_to(0)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind((HOST, port)).await?;
         println!("port {}", listener.local_addr()?.port());
         match contender {
             "axum" => serve_axum(listener).await,
@@ -59,20 +60,30 @@ pub fn run(contender: &str) -> Outcome {
 
 async fn serve_axum(listener: TcpListener) -> Outcome {
     let (events, _) = broadcast::channel(HISTORY);
-    obey(publish_by_axum(events.clone()));
+    let publish = publish_by_axum(events.clone());
+    obey(publish.clone());
     let subscribe = move || {
         let events = BroadcastStream::new(events.subscribe()).filter_map(Result::ok);
         let sse = axum::response::Sse::new(events.map(Ok::<Event, Infallible>));
         ready(sse.keep_alive(KeepAlive::default()))
     };
-    let app = Router::new().route("/sse", get(subscribe));
+    let app = Router::new().route("/sse", get(subscribe).merge(posted(publish)));
     Ok(axum::serve(without_delay(listener), app).await?)
 }
 
 async fn serve_fanfare_on_axum(listener: TcpListener, ids: Ids) -> Outcome {
     let sse = Sse::new();
-    obey(publish_by_fanfare(&sse, ids));
-    Ok(axum::serve(without_delay(listener), sse.attach(Router::new())).await?)
+    let publish = publish_by_fanfare(&sse, ids);
+    obey(publish.clone());
+    let app = Router::new().route("/sse", posted(publish));
+    Ok(axum::serve(without_delay(listener), sse.attach(app)).await?)
+}
+
+fn posted(publish: Publish) -> MethodRouter {
+    post(move |data: String| {
+        publish(&data);
+        ready(())
+    })
 }
 
 async fn serve_fanfare_on_hyper(listener: TcpListener) -> Outcome {
@@ -109,18 +120,16 @@ fn publish_by_fanfare(sse: &Sse, ids: Ids) -> Publish {
     let channel = settings.build();
     let joined = channel.clone();
     sse.on_connection(move |client| ready(joined.join(&client)));
-    let payload = payload();
-    Arc::new(move || {
+    Arc::new(move |data| {
         // It is never closed.
-        let _ = channel.broadcast(&*payload);
+        let _ = channel.broadcast(data);
     })
 }
 
 fn publish_by_axum(events: broadcast::Sender<Event>) -> Publish {
-    let payload = payload();
-    Arc::new(move || {
+    Arc::new(move |data| {
         // Without a subscriber there is nobody to deliver to.
-        let _ = events.send(Event::default().data(&payload));
+        let _ = events.send(Event::default().data(data));
     })
 }
 
@@ -151,20 +160,22 @@ fn obey(publish: Publish) {
 async fn publish_steadily(length: Duration, rate: u32, publish: Publish) -> u64 {
     let mut ticks = interval(Duration::from_secs(1) / rate);
     let events = length.as_secs() * u64::from(rate);
+    let payload = payload();
     for _ in 0..events {
         ticks.tick().await;
-        publish();
+        publish(&payload);
     }
     // Behind the tasks that the last event has woken.
     yield_now().await;
     events
 }
 
-fn publish_for(length: Duration, publish: &dyn Fn()) -> u64 {
+fn publish_for(length: Duration, publish: &dyn Fn(&str)) -> u64 {
+    let payload = payload();
     let start = Instant::now();
     let mut published = 0;
     while start.elapsed() < length {
-        publish();
+        publish(&payload);
         published += 1;
     }
     published

@@ -13,6 +13,8 @@ use super::payload::{Mark, Marks};
 
 /// A gathered line beyond this size gives its memory back.
 const KEPT_BYTES: usize = 4 * 1024;
+/// So does room for more marks than these.
+const KEPT_MARKS: usize = 16;
 /// Of a line that is cut no more is gathered: what comes behind it is left out.
 const LONGEST_LINE: usize = 64 * 1024 * 1024;
 
@@ -26,11 +28,11 @@ pub(super) struct Events {
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
     has_data: bool,
-    mark: Option<Mark>,
+    marks: Vec<Mark>,
 }
 
 impl Events {
-    /// Tells of each event that has data, with the mark that is in them.
+    /// Tells of each mark in an event's data, and once of an event that has data without any.
     pub(super) fn read(
         &mut self,
         mut bytes: &[u8],
@@ -71,15 +73,21 @@ impl Events {
         let is_first = !mem::replace(&mut self.has_begun, true);
         let line = if is_first { without_byte_order_mark(line) } else { line };
         if line.is_empty() {
-            let mark = self.mark.take();
-            if mem::take(&mut self.has_data) {
-                each(mark);
-            }
+            self.dispatch(each);
         } else if let Some(data) = data(line) {
             self.has_data = true;
-            if self.mark.is_none() {
-                self.mark = marks.find(data);
-            }
+            self.marks.extend(marks.find(data));
+        }
+    }
+
+    fn dispatch(&mut self, each: &mut impl FnMut(Option<Mark>)) {
+        let has_data = mem::take(&mut self.has_data);
+        if has_data && self.marks.is_empty() {
+            each(None);
+        }
+        self.marks.drain(..).map(Some).for_each(each);
+        if self.marks.capacity() > KEPT_MARKS {
+            self.marks = Vec::new();
         }
     }
 }
@@ -106,13 +114,13 @@ mod tests {
     use super::*;
 
     fn marked(number: u64) -> Vec<u8> {
-        let mut payload = marks().payload(60);
+        let mut payload = marks().payload();
         Marks::write(&mut payload, &Mark { topic: 1, publisher: 0, number, sent: 5 });
         payload
     }
 
     fn marks() -> Marks {
-        Marks::of_run(1)
+        Marks::of_run(1, 60)
     }
 
     fn read(pieces: &[&[u8]]) -> Vec<Option<Mark>> {
@@ -128,7 +136,11 @@ mod tests {
         let mut found = vec![];
         while let Some(item) = decoder.decode(&mut wire).unwrap() {
             if let Item::Event(event) = item {
-                found.push(marks().find(event.data().as_bytes()));
+                let before = found.len();
+                found.extend(marks().find(event.data().as_bytes()).map(Some));
+                if found.len() == before {
+                    found.push(None);
+                }
             }
         }
         found

@@ -68,11 +68,11 @@ fn limit(options: &Options, bytes: usize) -> Result<Limit, Failure> {
     let server = listener.local_addr().map_err(Failure::Begin)?;
     let subscribers = options.subscribers.get();
     let lanes = Lanes { subscribers, topics: 1, publishers: 1, is_by_topic: true };
-    let (clock, marks) = (Clock::start(), Marks::of_run(fastrand::u32(..)));
+    let (clock, marks) = (Clock::start(), Marks::of_run(fastrand::u32(..), options.payload));
     let sources = Sources::new(&options.source, server.ip(), subscribers as usize);
     let mut reader = Subscribers::new(subscription(options, server)?, sources, lanes, clock)?;
     let mut flood = Flood {
-        block: Block::new(&marks, options.payload, bytes),
+        block: Block::new(&marks, bytes),
         listener,
         subscribers,
         clock,
@@ -189,12 +189,12 @@ struct Block {
 }
 
 impl Block {
-    fn new(marks: &Marks, payload_bytes: usize, bytes: usize) -> Self {
+    fn new(marks: &Marks, bytes: usize) -> Self {
         let (mut events, mut marks_at) = (vec![], vec![]);
         while events.len() < bytes {
             events.extend_from_slice(b"id: 0123456789-0123456789\ndata: ");
             marks_at.push(events.len());
-            events.extend_from_slice(&marks.payload(payload_bytes));
+            events.extend_from_slice(&marks.payload());
             events.extend_from_slice(b"\n\n");
         }
         let size = format!("{:x}\r\n", events.len());

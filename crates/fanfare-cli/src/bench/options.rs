@@ -19,6 +19,7 @@ const MORE: &str = "\
 The subscribers connect first. Then events are published, each of which says in
 its data which one it is and when it was sent. Every event is checked at every
 subscriber: lost, doubled or out of order is told, with the first of them named.
+Where a server puts the data of several into one, each of them counts.
 
 Each publisher has one connection, and one request at a time under way. The time
 of an event begins when its request is written, and ends at a subscriber when
@@ -30,8 +31,7 @@ Where publishing does not keep up with --rate, `published` says so; the times
 begin later then, and do not show it.
 
 Without --publish, events are counted for --duration, and neither checked nor
-timed. Only http:// is spoken, over TCP, one stream a connection. CPU times come
-in steps of 10 ms, as Linux counts them: let a run be long enough.
+timed. Only http:// is spoken, over TCP, one stream a connection.
 
 In JSON, the times of `latency` are nanoseconds, others seconds, and sizes bytes.
 

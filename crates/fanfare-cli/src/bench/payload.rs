@@ -1,5 +1,7 @@
 //! What an event carries, so that each reader knows which one it is and when it was sent.
 
+use std::iter;
+
 use memchr::memmem::Finder;
 
 /// Fields of fixed widths, in hexadecimal: nothing has to be escaped, whatever a server wraps it in.
@@ -36,21 +38,24 @@ impl Mark {
 #[derive(Debug, Clone)]
 pub(super) struct Marks {
     finder: Finder<'static>,
+    payload_bytes: usize,
 }
 
 impl Marks {
-    pub(super) fn of_run(run: u32) -> Self {
+    /// Payloads are of this size, or as large as a mark if that is more.
+    pub(super) fn of_run(run: u32, payload_bytes: usize) -> Self {
         let mut needle = BEGIN.to_vec();
         needle.resize(BEGIN.len() + RUN_DIGITS, 0);
         write_hex(&mut needle[BEGIN.len()..], run.into());
         needle.push(b'-');
-        Self { finder: Finder::new(&needle).into_owned() }
+        let payload_bytes = payload_bytes.max(Mark::BYTES);
+        Self { finder: Finder::new(&needle).into_owned(), payload_bytes }
     }
 
-    /// A payload of this size, into which marks can be written.
-    pub(super) fn payload(&self, bytes: usize) -> Vec<u8> {
+    /// A payload into which marks can be written.
+    pub(super) fn payload(&self) -> Vec<u8> {
         let mut payload = self.finder.needle().to_vec();
-        payload.resize(bytes.max(Mark::BYTES), b'.');
+        payload.resize(self.payload_bytes, b'.');
         payload
     }
 
@@ -69,23 +74,31 @@ impl Marks {
         }
     }
 
-    /// The mark in the data, wherever it is.
-    pub(super) fn find(&self, data: &[u8]) -> Option<Mark> {
-        let is_here = data.starts_with(self.finder.needle());
-        let at = if is_here { 0 } else { self.finder.find(data)? };
-        let mut fields = data.get(at + NEEDLE_BYTES..at + Mark::BYTES)?;
-        let mut next = |digits| {
-            let (field, rest) = fields.split_at(digits);
-            fields = rest;
-            read_hex(field)
-        };
-        Some(Mark {
-            topic: u32::try_from(next(TOPIC_DIGITS)?).ok()?,
-            publisher: u32::try_from(next(PUBLISHER_DIGITS)?).ok()?,
-            number: next(NUMBER_DIGITS)?,
-            sent: next(SENT_DIGITS)?,
+    /// The marks in the data, wherever they are: a server may put several payloads into one event.
+    pub(super) fn find(&self, mut data: &[u8]) -> impl Iterator<Item = Mark> {
+        iter::from_fn(move || {
+            let is_here = data.starts_with(self.finder.needle());
+            let at = if is_here { 0 } else { self.finder.find(data)? };
+            let mark = read(data.get(at + NEEDLE_BYTES..at + Mark::BYTES)?);
+            // Nothing is looked for in what fills a payload up.
+            data = data.get(at + self.payload_bytes..).unwrap_or_default();
+            mark
         })
     }
+}
+
+fn read(mut fields: &[u8]) -> Option<Mark> {
+    let mut next = |digits| {
+        let (field, rest) = fields.split_at(digits);
+        fields = rest;
+        read_hex(field)
+    };
+    Some(Mark {
+        topic: u32::try_from(next(TOPIC_DIGITS)?).ok()?,
+        publisher: u32::try_from(next(PUBLISHER_DIGITS)?).ok()?,
+        number: next(NUMBER_DIGITS)?,
+        sent: next(SENT_DIGITS)?,
+    })
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -125,28 +138,46 @@ mod tests {
 
     const MARK: Mark = Mark { topic: 7, publisher: 3, number: 0x12_3456, sent: 987_654_321_012 };
 
+    fn found(marks: &Marks, data: &[u8]) -> Vec<Mark> {
+        marks.find(data).collect()
+    }
+
     #[test]
     fn a_mark_is_found_wherever_it_is_in_the_data() {
-        let marks = Marks::of_run(0xdead_beef);
         for bytes in [0, 100] {
-            let mut payload = marks.payload(bytes);
+            let marks = Marks::of_run(0xdead_beef, bytes);
+            let mut payload = marks.payload();
             assert_eq!(payload.len(), bytes.max(Mark::BYTES));
             Marks::write(&mut payload, &MARK);
-            assert_eq!(marks.find(&payload), Some(MARK));
+            assert_eq!(found(&marks, &payload), [MARK]);
             let wrapped = [b"[{\"data\":\"fan-", &*payload, b"\"}]"].concat();
-            assert_eq!(marks.find(&wrapped), Some(MARK));
+            assert_eq!(found(&marks, &wrapped), [MARK]);
+        }
+    }
+
+    #[test]
+    fn each_of_several_payloads_in_one_event_is_found() {
+        for bytes in [0, 100] {
+            let marks = Marks::of_run(1, bytes);
+            let (mut first, mut second) = (marks.payload(), marks.payload());
+            let later = Mark { number: MARK.number + 1, ..MARK };
+            Marks::write(&mut first, &MARK);
+            Marks::write(&mut second, &later);
+            assert_eq!(found(&marks, &[&*first, &*second].concat()), [MARK, later]);
+            let array = [b"[\"", &*first, b"\",\"", &*second, b"\"]"].concat();
+            assert_eq!(found(&marks, &array), [MARK, later]);
         }
     }
 
     #[test]
     fn the_marks_of_other_runs_and_cut_ones_are_none() {
-        let marks = Marks::of_run(1);
-        let mut payload = marks.payload(0);
+        let marks = Marks::of_run(1, 0);
+        let mut payload = marks.payload();
         Marks::write(&mut payload, &MARK);
-        assert_eq!(Marks::of_run(2).find(&payload), None);
-        assert_eq!(marks.find(&payload[..payload.len() - 1]), None);
+        assert_eq!(found(&Marks::of_run(2, 0), &payload), []);
+        assert_eq!(found(&marks, &payload[..payload.len() - 1]), []);
         payload[NEEDLE_BYTES] = b'g';
-        assert_eq!(marks.find(&payload), None);
+        assert_eq!(found(&marks, &payload), []);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) fn run(options: &Options) -> Result<Report, Failure> {
         publishers: options.publishers,
         is_by_topic: options.is_by_topic(),
     };
-    let (clock, marks) = (Clock::start(), Marks::of_run(fastrand::u32(..)));
+    let (clock, marks) = (Clock::start(), Marks::of_run(fastrand::u32(..), options.payload));
     let publish = options.publish.as_ref();
     let publishing = publish.map(|publish| publishing(options, publish, lanes, &marks));
     let publishing = publishing.transpose()?;
@@ -110,7 +110,7 @@ fn publishing(
     lanes: Lanes,
     marks: &Marks,
 ) -> Result<Publishing, BenchError> {
-    let payload = marks.payload(options.payload);
+    let payload = marks.payload();
     let requests = (0..lanes.topics).map(|topic| {
         publish.requests(topic, &options.publish_header, &options.publish_body, &payload)
     });

@@ -1,0 +1,139 @@
+//! Rounds, in each of which everything takes its turn.
+
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    Options,
+    figures::{Sample, Samples},
+    launch,
+    machine::Machine,
+    plan::Plan,
+    report::Report,
+    scenario::{self, Bench, Case, Scenario},
+    tools::{self, Tools},
+};
+use crate::{host, program::Outcome};
+
+pub(super) fn run(options: &Options, now: SystemTime) -> Outcome {
+    if host::cpu_count() < 2 {
+        return Err("it needs two CPUs: one for the server and one for the load".into());
+    }
+    let plan = plan(options);
+    let scenarios = chosen(options);
+    let folder = results(options);
+    // Before the work, so that nothing is measured in vain.
+    fs::create_dir_all(&folder)?;
+    launch::remove_leftovers();
+    let tools = Tools::install(options)?;
+    let machine = Machine::here(&tools, now);
+    let samples = measure(Bench { tools: &tools, plan }, &scenarios);
+    let report = Report { machine: &machine, plan, scenarios: &scenarios, samples: &samples };
+    println!("{report}");
+    fs::write(folder.join("systems.md"), report.to_string())?;
+    fs::write(folder.join("systems.json"), report.to_json()?)?;
+    eprintln!("systems: written to {}", folder.display());
+    Ok(())
+}
+
+fn plan(options: &Options) -> Plan {
+    let plan = if options.quick { Plan::QUICK } else { Plan::FULL };
+    Plan { rounds: options.rounds.map_or(plan.rounds, Into::into), ..plan }
+}
+
+/// What is not for quoting does not go where it would be quoted from.
+fn results(options: &Options) -> PathBuf {
+    let usual = || {
+        let is_whole = !options.quick && options.systems.is_empty() && options.scenarios.is_empty();
+        if is_whole {
+            tools::root().join("bench/results")
+        } else {
+            tools::target().join("bench-results")
+        }
+    };
+    options.results.clone().unwrap_or_else(usual)
+}
+
+fn chosen(options: &Options) -> Vec<Scenario> {
+    let mut scenarios = scenario::all();
+    scenarios.retain(|scenario| options.has_scenario(scenario.name));
+    for scenario in &mut scenarios {
+        scenario.cases.retain(|case| options.has_system(case.system));
+    }
+    scenarios.retain(|scenario| !scenario.cases.is_empty());
+    scenarios
+}
+
+fn measure(bench: Bench<'_>, scenarios: &[Scenario]) -> Samples {
+    let mut samples = Samples::default();
+    let mut progress = Progress::new(bench.plan.rounds, scenarios);
+    for round in 1..=bench.plan.rounds {
+        for scenario in scenarios {
+            // Another one begins each time.
+            let mut cases: Vec<_> = scenario.cases.iter().collect();
+            let first = (round - 1) % cases.len();
+            cases.rotate_left(first);
+            for case in cases {
+                progress.begin(round, scenario, case);
+                let outcome = (case.measure)(&bench).map_err(|error| error.to_string());
+                if let Err(reason) = &outcome {
+                    eprintln!("systems: {} has failed: {reason}", case.row);
+                }
+                progress.end(case);
+                let (scenario, row) = (scenario.name, case.row.clone());
+                samples.0.push(Sample { round, scenario, row, outcome });
+            }
+        }
+    }
+    samples
+}
+
+/// Tells how far it is.
+struct Progress {
+    rounds: usize,
+    start: Instant,
+    /// Seconds, as they were expected.
+    done: u32,
+    all: u32,
+}
+
+impl Progress {
+    fn new(rounds: usize, scenarios: &[Scenario]) -> Self {
+        let cases = scenarios.iter().flat_map(|scenario| &scenario.cases);
+        let round: u32 = cases.map(|case| case.seconds).sum();
+        let all = round * u32::try_from(rounds).unwrap_or(u32::MAX);
+        Self { rounds, start: Instant::now(), done: 0, all }
+    }
+
+    fn begin(&self, round: usize, scenario: &Scenario, case: &Case) {
+        let (rounds, rest) = (self.rounds, in_words(self.rest()));
+        eprintln!(
+            "systems: round {round} of {rounds}, {}: {}; {rest} to go",
+            scenario.title, case.row
+        );
+    }
+
+    fn end(&mut self, case: &Case) {
+        self.done += case.seconds;
+    }
+
+    /// By how long it has taken until now.
+    fn rest(&self) -> Duration {
+        let left = f64::from(self.all - self.done);
+        let expected = Duration::from_secs_f64(left);
+        if self.done == 0 {
+            return expected;
+        }
+        expected.mul_f64(self.start.elapsed().as_secs_f64() / f64::from(self.done))
+    }
+}
+
+fn in_words(rest: Duration) -> String {
+    match rest.as_secs() {
+        seconds @ ..90 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
+}

@@ -1,0 +1,55 @@
+//! The cost of a delivery, at a rate that leaves nobody behind.
+
+use super::{Bench, Case, Name, Scenario, figures_of};
+use crate::{
+    program::Outcome,
+    systems::{
+        figures::{Figure, Figures},
+        load::Load,
+        system::{IN_MEMORY, System},
+    },
+};
+
+const COLUMNS: &[Figure] = &[
+    Figure::CpuUsPerDelivery,
+    Figure::LastMsP50,
+    Figure::LastMsP99,
+    Figure::LatencyMsP99,
+    Figure::LostEvents,
+];
+const COMPARED: &[Figure] = &[Figure::CpuUsPerDelivery, Figure::LastMsP99];
+
+pub(super) fn scenario() -> Scenario {
+    Scenario {
+        name: Name::Steady,
+        title: "1,000 subscribers, 20 events a second",
+        note: "20,000 deliveries a second. The last: the time until all subscribers have an event.",
+        columns: COLUMNS,
+        compared: COMPARED,
+        cases: Case::of_each(&IN_MEMORY, 5, |bench, system| measure(bench, system, 1_000, 20)),
+    }
+}
+
+pub(super) fn with_many() -> Scenario {
+    Scenario {
+        name: Name::Many,
+        title: "10,000 subscribers, 2 events a second",
+        note: "20,000 deliveries a second. There are few events, so that p99 is the slowest of them.",
+        columns: COLUMNS,
+        compared: COMPARED,
+        cases: Case::of_each(&IN_MEMORY, 6, |bench, system| measure(bench, system, 10_000, 2)),
+    }
+}
+
+pub(super) fn measure(
+    bench: &Bench<'_>,
+    system: System,
+    subscribers: u32,
+    rate: u32,
+) -> Outcome<Figures> {
+    let system = system.start(bench.tools)?;
+    let load = Load::on(&system, subscribers)
+        .rate(&system, rate, bench.plan.steady)
+        .warm_up(bench.plan.warm_up);
+    figures_of(&load.run(&bench.tools.fanfare)?)
+}
