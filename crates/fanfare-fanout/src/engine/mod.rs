@@ -68,9 +68,21 @@ pub enum Framing {
 
 /// Told of what an engine writes, by its threads. It must not wait.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// The socket of some clients have taken frames, `frames` and `bytes` in all, of which the newest
-    /// is at `newest`.
-    fn delivered(&self, newest: Position, frames: u64, bytes: u64);
+    /// Frames were written to some clients.
+    fn delivered(&self, deliveries: Deliveries);
+}
+
+/// What was written to some clients, one after the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deliveries {
+    /// Writes, each of one client's next frames.
+    pub count: u64,
+    /// Frames in all of them.
+    pub frames: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Where the newest frame is.
+    pub newest: Position,
 }
 
 /// Whose socket it is.

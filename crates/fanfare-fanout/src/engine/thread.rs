@@ -11,10 +11,10 @@ use mio::{Events, Poll, event::Event, net::TcpStream};
 use slab::Slab;
 
 use super::{
-    Adoption, Client, Framing, Left, Observer, Settings, Why,
+    Adoption, Client, Deliveries, Framing, Left, Observer, Settings, Why,
     clients::{Reading, Seat, Took, enter},
     inbox::{Command, INBOX, Inbox, Mail, News},
-    readers::{Next, Readers, Runs},
+    readers::{Next, Piece, Readers, Runs},
     several::Several,
     wheel::{Entry, Wheel},
     written::Written,
@@ -48,16 +48,9 @@ pub(super) struct Thread {
     wheel: Wheel,
     tick: u64,
     runs: Runs,
-    tally: Tally,
+    /// What was delivered since it was told.
+    tally: Deliveries,
     is_over: bool,
-}
-
-/// What was delivered since it was told.
-#[derive(Default)]
-struct Tally {
-    newest: Position,
-    frames: u64,
-    bytes: u64,
 }
 
 /// Whose turn it is.
@@ -103,7 +96,7 @@ impl Thread {
             wheel: Wheel::new(Instant::now(), tick),
             tick: 0,
             runs: Runs::default(),
-            tally: Tally::default(),
+            tally: Deliveries::default(),
             is_over: false,
         };
         Ok((thread, inbox))
@@ -401,7 +394,7 @@ impl Thread {
             Next::End => return self.send_off(key, Why::Ended),
         };
         seat.after = piece.last;
-        self.tally.add(piece.last, piece.frames, piece.bytes);
+        self.tally.add(&piece);
         match seat.write(&piece.written, self.tick) {
             Took::Everything if self.is_at_end(key) => Visit::Done,
             Took::Everything => Visit::Given,
@@ -468,18 +461,19 @@ impl Thread {
     }
 
     fn tell(&mut self) {
-        let Tally { newest, frames, bytes } = mem::take(&mut self.tally);
-        if frames > 0 {
-            self.observer.delivered(newest, frames, bytes);
+        let deliveries = mem::take(&mut self.tally);
+        if deliveries.count > 0 {
+            self.observer.delivered(deliveries);
         }
     }
 }
 
-impl Tally {
-    fn add(&mut self, newest: Position, frames: u64, bytes: u64) {
-        self.newest = self.newest.max(newest);
-        self.frames += frames;
-        self.bytes += bytes;
+impl Deliveries {
+    fn add(&mut self, piece: &Piece) {
+        self.count += 1;
+        self.frames += piece.frames;
+        self.bytes += piece.bytes;
+        self.newest = self.newest.max(piece.last);
     }
 }
 
@@ -506,7 +500,7 @@ mod tests {
     struct Nobody;
 
     impl Observer for Nobody {
-        fn delivered(&self, _: Position, _: u64, _: u64) {}
+        fn delivered(&self, _: Deliveries) {}
     }
 
     impl Client for Nobody {
@@ -560,10 +554,12 @@ mod tests {
                 thread.read(&mut mail);
             }
             thread.sweep();
-            delivered.push(mem::take(&mut thread.tally).frames);
+            let Deliveries { count, frames, .. } = mem::take(&mut thread.tally);
+            delivered.push((count, frames));
         }
         // The third slice is given both events; the small channel has its turn in between.
-        assert_eq!(delivered, [slice, 1, 2 * slice, 1, 2 * slice]);
+        let (one, both) = ((slice, slice), (slice, 2 * slice));
+        assert_eq!(delivered, [one, (1, 1), both, (1, 1), both]);
     }
 
     #[test]

@@ -11,10 +11,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use fanfare_fanout::{
-    Position,
-    engine::{self, Adoption, Engine, Framing, Left, Why},
-};
+use fanfare_fanout::engine::{self, Adoption, Deliveries, Engine, Framing, Left, Why};
 use futures_core::Stream;
 use http::{Version, response::Parts};
 use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::Semaphore, time::timeout};
@@ -77,12 +74,11 @@ enum Step {
 
 /// Counts what the engine delivers.
 #[derive(Debug)]
-struct Deliveries(Hub);
+struct Counter(Hub);
 
-impl engine::Observer for Deliveries {
-    fn delivered(&self, newest: Position, frames: u64, bytes: u64) {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.0.observer().delivered(newest, frames, bytes);
+impl engine::Observer for Counter {
+    fn delivered(&self, deliveries: Deliveries) {
+        self.0.observer().delivered(deliveries);
     }
 }
 
@@ -94,7 +90,7 @@ impl Direct {
             framing: Framing::Chunked,
             keep_alive: Some((api.keep_alive(), KEEP_ALIVE)),
             write_timeout: settings.write_timeout,
-            observer: Arc::new(Deliveries(api.hub().clone())),
+            observer: Arc::new(Counter(api.hub().clone())),
         })?;
         Ok(Self(Arc::new(Shared {
             api,
