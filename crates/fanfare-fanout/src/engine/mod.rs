@@ -70,6 +70,9 @@ pub enum Framing {
 pub trait Observer: fmt::Debug + Send + Sync {
     /// Frames were written to some clients.
     fn delivered(&self, deliveries: Deliveries);
+
+    /// A thread can do nothing more: it gives its clients back, and ends.
+    fn failed(&self, error: &io::Error);
 }
 
 /// What was written to some clients, one after the other.
@@ -117,8 +120,10 @@ pub enum Why {
     Ended,
     /// Its time has come: [`Adoption::until`].
     Due,
-    /// All were asked for: [`Engine::recall`], or the engine is no more.
+    /// All were asked for: [`Engine::recall`], or the engine or a thread of it is no more.
     Recalled,
+    /// No thread is left that could take it.
+    Refused,
 }
 
 /// A client for an [`Engine`].
@@ -168,18 +173,50 @@ impl Engine {
     pub fn adopt(&self, adoption: Adoption) {
         let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
         let inboxes = &self.0.inboxes;
-        inboxes[turn % inboxes.len()].command(Command::Adopt(adoption));
+        let mut command = Command::Adopt(adoption);
+        for inbox in inboxes.iter().cycle().skip(turn % inboxes.len()).take(inboxes.len()) {
+            match inbox.command(command) {
+                Ok(()) => return,
+                // Its thread is no more.
+                Err(refused) => command = refused,
+            }
+        }
+        if let Command::Adopt(adoption) = command {
+            adoption.give_back(Why::Refused);
+        }
+    }
+
+    /// Whether no thread is left: each has [failed](Observer::failed).
+    pub fn has_failed(&self) -> bool {
+        self.0.inboxes.iter().all(|inbox| inbox.is_closed())
     }
 
     /// Gives all clients back. Others may be adopted afterwards.
     pub fn recall(&self) {
-        self.0.inboxes.iter().for_each(|inbox| inbox.command(Command::Recall));
+        self.0.tell(|| Command::Recall);
+    }
+}
+
+impl Threads {
+    fn tell(&self, command: impl Fn() -> Command) {
+        for inbox in &self.inboxes {
+            // A thread that is no more has nothing to do.
+            let _ = inbox.command(command());
+        }
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.inboxes.iter().for_each(|inbox| inbox.command(Command::Stop));
+        self.tell(|| Command::Stop);
+    }
+}
+
+impl Adoption {
+    /// Gives it back as it came.
+    fn give_back(self, why: Why) {
+        let Self { socket, after, client, .. } = self;
+        client.leave(Left { why, after, unsent: Bytes::new(), socket: Some(socket) });
     }
 }
 

@@ -11,7 +11,7 @@ use mio::{Events, Poll, event::Event, net::TcpStream};
 use slab::Slab;
 
 use super::{
-    Adoption, Client, Deliveries, Framing, Left, Observer, Settings, Why,
+    Adoption, Deliveries, Framing, Observer, Settings, Why,
     clients::{Reading, Seat, Took, enter},
     inbox::{Command, INBOX, Inbox, Mail, News},
     readers::{Next, Piece, Readers, Runs},
@@ -107,31 +107,35 @@ impl Thread {
         let mut events = Events::with_capacity(EVENTS);
         let mut mail = Mail::default();
         while !self.is_over {
-            let wait = if self.queue.is_empty() {
-                self.wheel.idle(Instant::now())
-            } else {
-                Some(Duration::ZERO)
-            };
-            match self.poll.poll(&mut events, wait) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            match self.wait(&mut events) {
+                Ok(()) => self.turn(&events, &mut mail),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Without a poller nothing can be done for anybody.
-                Err(_) => break,
+                Err(error) => return self.observer.failed(&error),
             }
-            let now = Instant::now();
-            self.tick = self.wheel.tick(now);
-            events
-                .iter()
-                .filter(|event| event.token() != INBOX)
-                .for_each(|event| self.notice(event));
-            self.read(&mut mail);
-            for entry in self.wheel.take(now) {
-                self.look_at(entry);
-            }
-            self.sweep();
-            self.tell();
         }
-        self.recall();
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let wait = if self.queue.is_empty() {
+            self.wheel.idle(Instant::now())
+        } else {
+            Some(Duration::ZERO)
+        };
+        self.poll.poll(events, wait)
+    }
+
+    fn turn(&mut self, events: &Events, mail: &mut Mail) {
+        let now = Instant::now();
+        self.tick = self.wheel.tick(now);
+        events.iter().filter(|event| event.token() != INBOX).for_each(|event| self.notice(event));
+        self.read(mail);
+        for entry in self.wheel.take(now) {
+            self.look_at(entry);
+        }
+        self.sweep();
+        self.tell();
     }
 
     fn read(&mut self, mail: &mut Mail) {
@@ -170,12 +174,12 @@ impl Thread {
     }
 
     fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { socket, channels, after, until, client } = adoption;
         // It is the next in the slab.
         let key = u32::try_from(self.clients.vacant_key()).unwrap_or(u32::MAX);
-        let Some(reading) = self.reading(&channels, after, key) else {
-            return refuse(client, after, socket);
+        let Some(reading) = self.reading(&adoption.channels, adoption.after, key) else {
+            return adoption.give_back(Why::Lagged);
         };
+        let Adoption { socket, after, until, client, .. } = adoption;
         let channel = match &reading {
             Reading::One { channel, .. } => *channel,
             // No channel has so high a key.
@@ -468,6 +472,20 @@ impl Thread {
     }
 }
 
+/// However it ends, nobody goes on waiting for it.
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // Nobody who is given back is to come here again.
+        let mail = self.inbox.close();
+        self.recall();
+        for command in mail.commands {
+            if let Command::Adopt(adoption) = command {
+                adoption.give_back(Why::Recalled);
+            }
+        }
+    }
+}
+
 impl Deliveries {
     fn add(&mut self, piece: &Piece) {
         self.count += 1;
@@ -477,34 +495,43 @@ impl Deliveries {
     }
 }
 
-/// Gives a client back that is behind what is kept.
-fn refuse(client: Box<dyn Client>, after: Position, socket: std::net::TcpStream) {
-    let (why, unsent) = (Why::Lagged, bytes::Bytes::new());
-    client.leave(Left { why, after, unsent, socket: Some(socket) });
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
         net::{Ipv4Addr, TcpListener},
         num::NonZeroUsize,
+        sync::{atomic::AtomicUsize, mpsc},
     };
 
     use bytes::Bytes;
     use fanfare_wire::Event;
 
     use super::*;
-    use crate::Options;
+    use crate::{
+        Options,
+        engine::{Client, Engine, Left, Threads},
+    };
 
     #[derive(Debug)]
     struct Nobody;
 
     impl Observer for Nobody {
         fn delivered(&self, _: Deliveries) {}
+
+        fn failed(&self, _: &io::Error) {}
     }
 
     impl Client for Nobody {
         fn leave(self: Box<Self>, _: Left) {}
+    }
+
+    /// Tells why it left, and whether with its socket.
+    struct Teller(mpsc::Sender<(Why, bool)>);
+
+    impl Client for Teller {
+        fn leave(self: Box<Self>, left: Left) {
+            self.0.send((left.why, left.socket.is_some())).unwrap();
+        }
     }
 
     fn thread() -> Thread {
@@ -518,20 +545,54 @@ mod tests {
         Thread::new(&settings).unwrap().0
     }
 
+    /// A reader of a channel, and the other end of its socket.
+    fn adoption(channel: &Channel, client: Box<dyn Client>) -> (Adoption, std::net::TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (channels, after) = (vec![channel.clone()], Position::START);
+        (Adoption { socket, channels, after, until: None, client }, peer)
+    }
+
     /// Readers of a channel, and the other ends of their sockets.
     fn adopt(thread: &mut Thread, channel: &Channel, count: usize) -> Vec<std::net::TcpStream> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let adopt = |_| {
-            let peer = std::net::TcpStream::connect(address).unwrap();
-            let (socket, _) = listener.accept().unwrap();
-            socket.set_nonblocking(true).unwrap();
-            let (channels, after) = (vec![channel.clone()], Position::START);
-            let client = Box::new(Nobody);
-            thread.adopt(Adoption { socket, channels, after, until: None, client });
+            let (adoption, peer) = adoption(channel, Box::new(Nobody));
+            thread.adopt(adoption);
             peer
         };
         (0..count).map(adopt).collect()
+    }
+
+    #[test]
+    fn who_was_on_a_thread_that_is_no_more_is_given_back_and_goes_to_another() {
+        let [mut first, second] = [0; 2].map(|_| thread());
+        let inboxes = vec![first.inbox.clone(), second.inbox.clone()];
+        let engine = Engine(Arc::new(Threads { inboxes, turn: AtomicUsize::new(0) }));
+        let channel = Channel::<()>::new(Options::default());
+        let (sender, left) = mpsc::channel();
+        let mut peers = vec![];
+        let mut adopt = || {
+            let (adoption, peer) = adoption(&channel, Box::new(Teller(sender.clone())));
+            peers.push(peer);
+            engine.adopt(adoption);
+        };
+        adopt();
+        first.read(&mut Mail::default());
+        adopt();
+        adopt();
+        // One that was read, and one that was not; the other thread has one.
+        drop(first);
+        assert_eq!(left.try_iter().collect::<Vec<_>>(), [(Why::Recalled, true); 2]);
+        adopt();
+        adopt();
+        assert!(left.try_recv().is_err() && !engine.has_failed());
+        drop(second);
+        assert_eq!(left.try_iter().collect::<Vec<_>>(), [(Why::Recalled, true); 3]);
+        adopt();
+        assert_eq!(left.try_iter().collect::<Vec<_>>(), [(Why::Refused, true)]);
+        assert!(engine.has_failed());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     num::NonZeroUsize,
     sync::{
@@ -38,6 +38,10 @@ impl Observer for Counted {
         self.count.fetch_add(count, Ordering::SeqCst);
         self.frames.fetch_add(frames, Ordering::SeqCst);
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    fn failed(&self, error: &io::Error) {
+        panic!("{error}");
     }
 }
 

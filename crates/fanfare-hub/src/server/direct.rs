@@ -80,6 +80,10 @@ impl engine::Observer for Counter {
     fn delivered(&self, deliveries: Deliveries) {
         self.0.observer().delivered(deliveries);
     }
+
+    fn failed(&self, error: &io::Error) {
+        tracing::error!(%error, "a thread of the engine has failed: others go on with its streams");
+    }
 }
 
 impl Direct {
@@ -108,6 +112,11 @@ impl Direct {
         let mut begin = head_bytes(&head, api.hub().now().into());
         api.opening().iter().for_each(|bytes| append_chunk(&mut begin, bytes));
         Connection { direct: self, streaming, entered }.run(socket, begin.into()).await;
+    }
+
+    /// Whether the engine can serve any stream.
+    pub(super) fn is_able(&self) -> bool {
+        !self.0.engine.has_failed()
     }
 
     fn count(&self, why: Closing) {
@@ -226,6 +235,10 @@ impl engine::Client for Away {
         if why == Why::Stalled {
             parked.cut_off(Disconnect::Stalled);
             direct.count(Closing::Stalled);
+        }
+        if why == Why::Refused {
+            // Its subscriber comes back, and is served by hyper.
+            return parked.cut_off(Disconnect::Failed);
         }
         let Some(socket) = socket else { return };
         if why == Why::Lagged {
