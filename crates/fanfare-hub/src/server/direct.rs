@@ -2,7 +2,7 @@
 //! comes, and a task's otherwise.
 
 use std::{
-    io,
+    io, mem,
     num::NonZeroUsize,
     pin::{Pin, pin},
     sync::Arc,
@@ -13,6 +13,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use fanfare_fanout::engine::{self, Adoption, Deliveries, Engine, Framing, Left, Why};
 use futures_core::Stream;
+use futures_util::FutureExt;
 use http::{Version, response::Parts};
 use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::Semaphore, time::timeout};
 
@@ -30,6 +31,9 @@ use super::{
 
 /// How many streams read the log at the same time. More wait for their turn.
 const LOG_READERS: usize = 64;
+
+/// So many bytes are worth a write of their own.
+const ENOUGH_BYTES: usize = 16 * 1024;
 
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
@@ -111,7 +115,7 @@ impl Direct {
         let api = &self.0.api;
         let mut begin = head_bytes(&head, api.hub().now().into());
         api.opening().iter().for_each(|bytes| append_chunk(&mut begin, bytes));
-        Connection { direct: self, streaming, entered }.run(socket, begin.into()).await;
+        Connection { direct: self, streaming, entered }.run(socket, begin).await;
     }
 
     /// Whether the engine can serve any stream.
@@ -131,13 +135,18 @@ impl Direct {
 }
 
 impl Connection {
-    async fn run(mut self, mut socket: TcpStream, unsent: Bytes) {
-        if !self.write(&mut socket, unsent).await {
-            return;
-        }
+    async fn run(mut self, mut socket: TcpStream, mut unsent: Vec<u8>) {
         loop {
-            let bytes = match self.next().await {
-                Step::Bytes(bytes) => chunk(&bytes),
+            let step = self.gather(&mut unsent);
+            if !self.write(&mut socket, mem::take(&mut unsent).into()).await {
+                return;
+            }
+            let step = match step {
+                Some(step) => step,
+                None => self.next().await,
+            };
+            match step {
+                Step::Bytes(bytes) => append_chunk(&mut unsent, &bytes),
                 Step::Part => return self.part(socket),
                 Step::End => {
                     // Whoever is gone needs no end.
@@ -148,11 +157,20 @@ impl Connection {
                 }
                 Step::Fail => return,
                 Step::CutOff => return self.is_cut_off(),
-            };
-            if !self.write(&mut socket, bytes).await {
-                return;
             }
         }
+    }
+
+    /// Adds what is there without waiting, so that it goes in one write; tells what is next, if that is
+    /// known.
+    fn gather(&mut self, unsent: &mut Vec<u8>) -> Option<Step> {
+        while unsent.len() < ENOUGH_BYTES {
+            match self.next().now_or_never()? {
+                Step::Bytes(bytes) => append_chunk(unsent, &bytes),
+                step => return Some(step),
+            }
+        }
+        None
     }
 
     async fn next(&mut self) -> Step {
@@ -249,7 +267,7 @@ impl engine::Client for Away {
         let connection = Connection { direct, streaming, entered: resting.rise() };
         runtime.spawn(async move {
             if let Ok(socket) = TcpStream::from_std(socket) {
-                connection.run(socket, unsent).await;
+                connection.run(socket, unsent.into()).await;
             }
         });
     }
@@ -285,13 +303,8 @@ fn head_bytes(head: &Parts, now: SystemTime) -> Vec<u8> {
     bytes
 }
 
-fn chunk(bytes: &[u8]) -> Bytes {
-    let mut chunk = Vec::with_capacity(bytes.len() + 16);
-    append_chunk(&mut chunk, bytes);
-    chunk.into()
-}
-
 fn append_chunk(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.reserve(bytes.len() + 16);
     to.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
     to.extend_from_slice(bytes);
     to.extend_from_slice(b"\r\n");
