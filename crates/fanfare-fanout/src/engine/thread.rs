@@ -282,7 +282,8 @@ impl Thread {
             || event.is_write_closed()
             || (event.is_readable() && !seat.is_there());
         if is_gone {
-            return self.leave(key, Why::Gone);
+            let why = if seat.has_timed_out() { Why::Stalled } else { Why::Gone };
+            return self.leave(key, why);
         }
         if event.is_writable() && seat.blocked.is_some() {
             self.go_on(key);
