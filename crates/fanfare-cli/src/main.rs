@@ -39,14 +39,20 @@ mod stderr;
 use std::{process::ExitCode, time::SystemTime};
 
 use clap::Parser;
-use mimalloc::MiMalloc;
 
 use cli::{Cli, Verb};
 use failure::Failure;
 
-/// A hub allocates and frees small things on many threads.
+/// A hub allocates and frees small things on many threads. With threads of its own, this allocator gives
+/// back what a crowd took once it has gone.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Where that one has no threads.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {

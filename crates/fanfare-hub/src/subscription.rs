@@ -13,7 +13,9 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use fanfare_fanout::{Channel, Cursor, Epoch, Frame, Gap, GapReason, Lagged, Position, Run, Turn};
+use fanfare_fanout::{
+    Channel, Cursor, Epoch, Frame, Gap, GapReason, Lagged, Position, Run, Turn, engine::Deliveries,
+};
 use fanfare_wire::encode_id;
 use futures_core::Stream;
 
@@ -64,13 +66,14 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// Events of the present were handed over, of which the newest is at this position.
-    pub(crate) fn delivered(&self, newest: Position, events: u64, bytes: usize) {
+    /// Events of the present were handed over.
+    pub(crate) fn delivered(&self, deliveries: Deliveries) {
         let Self { metrics, live, clock } = self;
-        metrics.delivered(events, bytes);
+        let Deliveries { count, frames, bytes, newest } = deliveries;
+        metrics.delivered(frames, bytes);
         if let Some(published) = live.published(newest) {
             let millis = clock().0.saturating_sub(published.0);
-            metrics.delivery_seconds.observe(Duration::from_millis(millis));
+            metrics.delivery_seconds.observe_times(Duration::from_millis(millis), count);
         }
     }
 }
@@ -271,7 +274,7 @@ impl Subscription {
             event.with_id(epoch.id(record.position)).encode(&mut bytes);
         }
         self.request.after = page.through.max(self.request.after);
-        self.observer.metrics.delivered(page.records.len() as u64, bytes.len());
+        self.observer.metrics.delivered(page.records.len() as u64, bytes.len() as u64);
         bytes.freeze()
     }
 
@@ -292,7 +295,7 @@ impl Subscription {
         match cursors[index].read(MAX_RUN_BYTES, until) {
             Ok(Some(run)) => {
                 self.request.after = run.last;
-                self.observer.delivered(run.last, run.frames, run.bytes.len());
+                self.observer.delivered(delivery(&run));
                 let Run { bytes, digest, .. } = run;
                 Poll::Ready(Next::Part(Part::Coded(Frame { bytes, digest })))
             }
@@ -310,7 +313,7 @@ impl Subscription {
         while let Some(cursor) = self.own.get_mut(index) {
             match cursor.poll_read(context, MAX_RUN_BYTES) {
                 Poll::Ready(Ok(Some(run))) => {
-                    self.observer.metrics.delivered(run.frames, run.bytes.len());
+                    self.observer.metrics.delivered(run.frames, run.bytes.len() as u64);
                     return Some(run.bytes);
                 }
                 Poll::Ready(Ok(None)) => drop(self.own.remove(index)),
@@ -336,6 +339,11 @@ fn poll_turn(
         }
         several => Turn::poll(several.iter_mut(), newest, context),
     }
+}
+
+fn delivery(run: &Run) -> Deliveries {
+    let Run { bytes, frames, last, .. } = run;
+    Deliveries { count: 1, frames: *frames, bytes: bytes.len() as u64, newest: *last }
 }
 
 enum Next {

@@ -97,6 +97,13 @@ impl Seat {
         Took::Everything
     }
 
+    /// Whether the operating system has given the peer up, which took nothing for too long: while frames
+    /// come seldom, it may notice before its buffer is full.
+    pub(super) fn has_timed_out(&self) -> bool {
+        let error = self.socket.take_error().ok().flatten();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    }
+
     /// Whether the peer is still there. What it sends is nothing that anybody waits for.
     pub(super) fn is_there(&mut self) -> bool {
         let mut chatter = [0; 1024];

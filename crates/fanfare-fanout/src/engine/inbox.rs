@@ -1,7 +1,7 @@
 //! What a thread of the engine is told.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +22,8 @@ pub(super) struct Inbox {
     waker: Waker,
     /// The thread has been woken, and has not looked since.
     is_awake: AtomicBool,
-    mail: Mutex<Mail>,
+    /// `None` when nobody looks any more.
+    mail: Mutex<Option<Mail>>,
 }
 
 /// What lies in an inbox.
@@ -44,21 +45,34 @@ pub(super) enum Command {
 impl Inbox {
     pub(super) fn new(registry: &Registry) -> io::Result<Self> {
         let waker = Waker::new(registry, INBOX)?;
-        Ok(Self { waker, is_awake: AtomicBool::new(false), mail: Mutex::default() })
+        Ok(Self {
+            waker,
+            is_awake: AtomicBool::new(false),
+            mail: Mutex::new(Some(Mail::default())),
+        })
     }
 
-    pub(super) fn command(&self, command: Command) {
-        self.mail().commands.push(command);
+    /// Gives the command back if nobody looks any more.
+    pub(super) fn command(&self, command: Command) -> Result<(), Command> {
+        match &mut *self.mail() {
+            Some(mail) => mail.commands.push(command),
+            None => return Err(command),
+        }
         self.wake();
+        Ok(())
     }
 
     fn news(&self, channel: usize) {
-        self.mail().channels.push(channel);
+        if let Some(mail) = &mut *self.mail() {
+            mail.channels.push(channel);
+        }
         self.wake();
     }
 
     pub(super) fn news_of_client(&self, client: u32) {
-        self.mail().clients.push(client);
+        if let Some(mail) = &mut *self.mail() {
+            mail.clients.push(client);
+        }
         self.wake();
     }
 
@@ -72,10 +86,21 @@ impl Inbox {
     /// Takes what lies there. What comes afterwards wakes the thread.
     pub(super) fn take(&self, mail: &mut Mail) {
         self.is_awake.store(false, Ordering::SeqCst);
-        std::mem::swap(&mut *self.mail(), mail);
+        if let Some(new) = &mut *self.mail() {
+            mem::swap(new, mail);
+        }
     }
 
-    fn mail(&self) -> MutexGuard<'_, Mail> {
+    /// Nobody looks from now on. Returns what lies there.
+    pub(super) fn close(&self) -> Mail {
+        self.mail().take().unwrap_or_default()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.mail().is_none()
+    }
+
+    fn mail(&self) -> MutexGuard<'_, Option<Mail>> {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

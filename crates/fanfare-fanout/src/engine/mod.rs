@@ -68,9 +68,24 @@ pub enum Framing {
 
 /// Told of what an engine writes, by its threads. It must not wait.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// The socket of some clients have taken frames, `frames` and `bytes` in all, of which the newest
-    /// is at `newest`.
-    fn delivered(&self, newest: Position, frames: u64, bytes: u64);
+    /// Frames were written to some clients.
+    fn delivered(&self, deliveries: Deliveries);
+
+    /// A thread can do nothing more: it gives its clients back, and ends.
+    fn failed(&self, error: &io::Error);
+}
+
+/// What was written to some clients, one after the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deliveries {
+    /// Writes, each of one client's next frames.
+    pub count: u64,
+    /// Frames in all of them.
+    pub frames: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Where the newest frame is.
+    pub newest: Position,
 }
 
 /// Whose socket it is.
@@ -111,8 +126,10 @@ pub enum Why {
     Ended,
     /// Its time has come: [`Adoption::until`].
     Due,
-    /// All were asked for: [`Engine::recall`], or the engine is no more.
+    /// All were asked for: [`Engine::recall`], or the engine or a thread of it is no more.
     Recalled,
+    /// No thread is left that could take it.
+    Refused,
 }
 
 /// A client for an [`Engine`].
@@ -164,18 +181,50 @@ impl Engine {
     pub fn adopt(&self, adoption: Adoption) {
         let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
         let inboxes = &self.0.inboxes;
-        inboxes[turn % inboxes.len()].command(Command::Adopt(adoption));
+        let mut command = Command::Adopt(adoption);
+        for inbox in inboxes.iter().cycle().skip(turn % inboxes.len()).take(inboxes.len()) {
+            match inbox.command(command) {
+                Ok(()) => return,
+                // Its thread is no more.
+                Err(refused) => command = refused,
+            }
+        }
+        if let Command::Adopt(adoption) = command {
+            adoption.give_back(Why::Refused);
+        }
+    }
+
+    /// Whether no thread is left: each has [failed](Observer::failed).
+    pub fn has_failed(&self) -> bool {
+        self.0.inboxes.iter().all(|inbox| inbox.is_closed())
     }
 
     /// Gives all clients back. Others may be adopted afterwards.
     pub fn recall(&self) {
-        self.0.inboxes.iter().for_each(|inbox| inbox.command(Command::Recall));
+        self.0.tell(|| Command::Recall);
+    }
+}
+
+impl Threads {
+    fn tell(&self, command: impl Fn() -> Command) {
+        for inbox in &self.inboxes {
+            // A thread that is no more has nothing to do.
+            let _ = inbox.command(command());
+        }
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.inboxes.iter().for_each(|inbox| inbox.command(Command::Stop));
+        self.tell(|| Command::Stop);
+    }
+}
+
+impl Adoption {
+    /// Gives it back as it came.
+    fn give_back(self, why: Why) {
+        let Self { socket, after, digest, client, .. } = self;
+        client.leave(Left { why, after, digest, unsent: Bytes::new(), socket: Some(socket) });
     }
 }
 

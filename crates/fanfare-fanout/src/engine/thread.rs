@@ -2,25 +2,24 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    io, mem, net,
+    io, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use mio::{Events, Poll, event::Event, net::TcpStream};
 use slab::Slab;
 
 use super::{
-    Adoption, Client, Framing, Left, Observer, Settings, Why,
+    Adoption, Deliveries, Framing, Observer, Settings, Why,
     clients::{Reading, Seat, Took, enter},
     inbox::{Command, INBOX, Inbox, Mail, News},
-    readers::{Next, Readers, Runs},
+    readers::{Next, Piece, Readers, Runs},
     several::Several,
     wheel::{Entry, Wheel},
     written::Written,
 };
-use crate::{Channel, Digest, Position};
+use crate::{Channel, Position};
 
 /// Clients that are visited before others get a turn.
 const SLICE: usize = 64;
@@ -48,16 +47,9 @@ pub(super) struct Thread {
     wheel: Wheel,
     tick: u64,
     runs: Runs,
-    tally: Tally,
+    /// What was delivered since it was told.
+    tally: Deliveries,
     is_over: bool,
-}
-
-/// What was delivered since it was told.
-#[derive(Default)]
-struct Tally {
-    newest: Position,
-    frames: u64,
-    bytes: u64,
 }
 
 /// Whose turn it is.
@@ -100,7 +92,7 @@ impl Thread {
             wheel: Wheel::new(Instant::now(), tick),
             tick: 0,
             runs: Runs::default(),
-            tally: Tally::default(),
+            tally: Deliveries::default(),
             is_over: false,
         };
         Ok((thread, inbox))
@@ -111,31 +103,35 @@ impl Thread {
         let mut events = Events::with_capacity(EVENTS);
         let mut mail = Mail::default();
         while !self.is_over {
-            let wait = if self.queue.is_empty() {
-                self.wheel.idle(Instant::now())
-            } else {
-                Some(Duration::ZERO)
-            };
-            match self.poll.poll(&mut events, wait) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            match self.wait(&mut events) {
+                Ok(()) => self.turn(&events, &mut mail),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Without a poller nothing can be done for anybody.
-                Err(_) => break,
+                Err(error) => return self.observer.failed(&error),
             }
-            let now = Instant::now();
-            self.tick = self.wheel.tick(now);
-            events
-                .iter()
-                .filter(|event| event.token() != INBOX)
-                .for_each(|event| self.notice(event));
-            self.read(&mut mail);
-            for entry in self.wheel.take(now) {
-                self.look_at(entry);
-            }
-            self.sweep();
-            self.tell();
         }
-        self.recall();
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let wait = if self.queue.is_empty() {
+            self.wheel.idle(Instant::now())
+        } else {
+            Some(Duration::ZERO)
+        };
+        self.poll.poll(events, wait)
+    }
+
+    fn turn(&mut self, events: &Events, mail: &mut Mail) {
+        let now = Instant::now();
+        self.tick = self.wheel.tick(now);
+        events.iter().filter(|event| event.token() != INBOX).for_each(|event| self.notice(event));
+        self.read(mail);
+        for entry in self.wheel.take(now) {
+            self.look_at(entry);
+        }
+        self.sweep();
+        self.tell();
     }
 
     fn read(&mut self, mail: &mut Mail) {
@@ -174,12 +170,12 @@ impl Thread {
     }
 
     fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { socket, channels, after, digest, until, client } = adoption;
         // It is the next in the slab.
         let key = u32::try_from(self.clients.vacant_key()).unwrap_or(u32::MAX);
-        let Some(reading) = self.reading(&channels, after, key) else {
-            return refuse(client, after, digest, socket);
+        let Some(reading) = self.reading(&adoption.channels, adoption.after, key) else {
+            return adoption.give_back(Why::Lagged);
         };
+        let Adoption { socket, after, digest, until, client, .. } = adoption;
         let channel = match &reading {
             Reading::One { channel, .. } => *channel,
             // No channel has so high a key.
@@ -283,7 +279,8 @@ impl Thread {
             || event.is_write_closed()
             || (event.is_readable() && !seat.is_there());
         if is_gone {
-            return self.leave(key, Why::Gone);
+            let why = if seat.has_timed_out() { Why::Stalled } else { Why::Gone };
+            return self.leave(key, why);
         }
         if event.is_writable() && seat.blocked.is_some() {
             self.go_on(key);
@@ -406,7 +403,7 @@ impl Thread {
         if let Some(suffix) = &piece.digest {
             seat.digest = seat.digest.end_with(suffix);
         }
-        self.tally.add(piece.last, piece.frames, piece.bytes);
+        self.tally.add(&piece);
         match seat.write(&piece.written, self.tick) {
             Took::Everything if self.is_at_end(key) => Visit::Done,
             Took::Everything => Visit::Given,
@@ -473,44 +470,59 @@ impl Thread {
     }
 
     fn tell(&mut self) {
-        let Tally { newest, frames, bytes } = mem::take(&mut self.tally);
-        if frames > 0 {
-            self.observer.delivered(newest, frames, bytes);
+        let deliveries = mem::take(&mut self.tally);
+        if deliveries.count > 0 {
+            self.observer.delivered(deliveries);
         }
     }
 }
 
-impl Tally {
-    fn add(&mut self, newest: Position, frames: u64, bytes: u64) {
-        self.newest = self.newest.max(newest);
-        self.frames += frames;
-        self.bytes += bytes;
+/// However it ends, nobody goes on waiting for it.
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // Nobody who is given back is to come here again.
+        let mail = self.inbox.close();
+        self.recall();
+        for command in mail.commands {
+            if let Command::Adopt(adoption) = command {
+                adoption.give_back(Why::Recalled);
+            }
+        }
     }
 }
 
-/// Gives a client back that is behind what is kept.
-fn refuse(client: Box<dyn Client>, after: Position, digest: Digest, socket: net::TcpStream) {
-    let (why, unsent) = (Why::Lagged, Bytes::new());
-    client.leave(Left { why, after, digest, unsent, socket: Some(socket) });
+impl Deliveries {
+    fn add(&mut self, piece: &Piece) {
+        self.count += 1;
+        self.frames += piece.frames;
+        self.bytes += piece.bytes;
+        self.newest = self.newest.max(piece.last);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
-        net::{Ipv4Addr, TcpListener},
+        net::{self, Ipv4Addr, TcpListener},
         num::NonZeroUsize,
+        sync::{atomic::AtomicUsize, mpsc},
     };
 
     use fanfare_wire::Event;
 
     use super::*;
-    use crate::{Frame, Options};
+    use crate::{
+        Digest, Frame, Options,
+        engine::{Client, Engine, Left, Threads},
+    };
 
     #[derive(Debug)]
     struct Nobody;
 
     impl Observer for Nobody {
-        fn delivered(&self, _: Position, _: u64, _: u64) {}
+        fn delivered(&self, _: Deliveries) {}
+
+        fn failed(&self, _: &io::Error) {}
     }
 
     impl Client for Nobody {
@@ -519,6 +531,19 @@ mod tests {
         }
 
         fn leave(self: Box<Self>, _: Left) {}
+    }
+
+    /// Tells why it left, and whether with its socket.
+    struct Teller(mpsc::Sender<(Why, bool)>);
+
+    impl Client for Teller {
+        fn comment(&self) -> Frame {
+            Frame::default()
+        }
+
+        fn leave(self: Box<Self>, left: Left) {
+            self.0.send((left.why, left.socket.is_some())).unwrap();
+        }
     }
 
     fn thread() -> Thread {
@@ -532,20 +557,55 @@ mod tests {
         Thread::new(&settings).unwrap().0
     }
 
+    /// A reader of a channel, and the other end of its socket.
+    fn adoption(channel: &Channel, client: Box<dyn Client>) -> (Adoption, net::TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let peer = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (channels, after) = (vec![channel.clone()], Position::START);
+        let digest = Digest::EMPTY;
+        (Adoption { socket, channels, after, digest, until: None, client }, peer)
+    }
+
     /// Readers of a channel, and the other ends of their sockets.
     fn adopt(thread: &mut Thread, channel: &Channel, count: usize) -> Vec<net::TcpStream> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let adopt = |_| {
-            let peer = net::TcpStream::connect(address).unwrap();
-            let (socket, _) = listener.accept().unwrap();
-            socket.set_nonblocking(true).unwrap();
-            let (channels, after) = (vec![channel.clone()], Position::START);
-            let (digest, client) = (Digest::EMPTY, Box::new(Nobody));
-            thread.adopt(Adoption { socket, channels, after, digest, until: None, client });
+            let (adoption, peer) = adoption(channel, Box::new(Nobody));
+            thread.adopt(adoption);
             peer
         };
         (0..count).map(adopt).collect()
+    }
+
+    #[test]
+    fn who_was_on_a_thread_that_is_no_more_is_given_back_and_goes_to_another() {
+        let [mut first, second] = [0; 2].map(|_| thread());
+        let inboxes = vec![first.inbox.clone(), second.inbox.clone()];
+        let engine = Engine(Arc::new(Threads { inboxes, turn: AtomicUsize::new(0) }));
+        let channel = Channel::<()>::new(Options::default());
+        let (sender, left) = mpsc::channel();
+        let mut peers = vec![];
+        let mut adopt = || {
+            let (adoption, peer) = adoption(&channel, Box::new(Teller(sender.clone())));
+            peers.push(peer);
+            engine.adopt(adoption);
+        };
+        adopt();
+        first.read(&mut Mail::default());
+        adopt();
+        adopt();
+        // One that was read, and one that was not; the other thread has one.
+        drop(first);
+        assert_eq!(left.try_iter().collect::<Vec<_>>(), [(Why::Recalled, true); 2]);
+        adopt();
+        adopt();
+        assert!(left.try_recv().is_err() && !engine.has_failed());
+        drop(second);
+        assert_eq!(left.try_iter().collect::<Vec<_>>(), [(Why::Recalled, true); 3]);
+        adopt();
+        assert_eq!(left.try_iter().collect::<Vec<_>>(), [(Why::Refused, true)]);
+        assert!(engine.has_failed());
     }
 
     #[test]
@@ -568,10 +628,12 @@ mod tests {
                 thread.read(&mut mail);
             }
             thread.sweep();
-            delivered.push(mem::take(&mut thread.tally).frames);
+            let Deliveries { count, frames, .. } = mem::take(&mut thread.tally);
+            delivered.push((count, frames));
         }
         // The third slice is given both events; the small channel has its turn in between.
-        assert_eq!(delivered, [slice, 1, 2 * slice, 1, 2 * slice]);
+        let (one, both) = ((slice, slice), (slice, 2 * slice));
+        assert_eq!(delivered, [one, (1, 1), both, (1, 1), both]);
     }
 
     #[test]

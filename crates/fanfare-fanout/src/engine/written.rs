@@ -29,18 +29,25 @@ const CHUNK_END: &[u8] = b"\r\n";
 const LONGEST_COPY: usize = 16 * 1024;
 
 impl Framing {
-    /// A run as it is put into a socket's stream.
+    /// Appends a run as it is put into a socket's stream.
     ///
     /// ```
     /// use fanfare_fanout::engine::Framing;
     ///
-    /// assert_eq!(Framing::Chunked.frame(b"data: hello\n\n"), "d\r\ndata: hello\n\n\r\n");
-    /// assert_eq!(Framing::Plain.frame(b"data: hello\n\n"), "data: hello\n\n");
+    /// let mut stream = vec![];
+    /// Framing::Plain.append(b"data: a\n\n", &mut stream);
+    /// Framing::Chunked.append(b"data: b\n\n", &mut stream);
+    /// assert_eq!(stream, b"data: a\n\n9\r\ndata: b\n\n\r\n");
     /// ```
-    pub fn frame(self, run: &[u8]) -> Bytes {
+    pub fn append(self, run: &[u8], to: &mut Vec<u8>) {
+        to.reserve(run.len() + LONGEST_HEAD + CHUNK_END.len());
         match self {
-            Self::Plain => Bytes::copy_from_slice(run),
-            Self::Chunked => [Head::of_chunk(run.len()).as_bytes(), run, CHUNK_END].concat().into(),
+            Self::Plain => to.extend_from_slice(run),
+            Self::Chunked => {
+                to.extend_from_slice(Head::of_chunk(run.len()).as_bytes());
+                to.extend_from_slice(run);
+                to.extend_from_slice(CHUNK_END);
+            }
         }
     }
 }
@@ -54,7 +61,9 @@ impl Written {
                     let head = Head::of_chunk(bytes.len());
                     return Self { head, bytes, tail: CHUNK_END };
                 }
-                Self::whole(framing.frame(&bytes))
+                let mut whole = vec![];
+                framing.append(&bytes, &mut whole);
+                Self::whole(whole.into())
             }
         }
     }

@@ -1,5 +1,5 @@
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     num::NonZeroUsize,
     sync::{
@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use fanfare_fanout::{
     Bounds, Channel, Digest, Frame, Options, Position,
-    engine::{Adoption, Client, Engine, Framing, Left, Observer, Settings},
+    engine::{Adoption, Client, Deliveries, Engine, Framing, Left, Observer, Settings},
 };
 
 /// Longer than anything takes on a machine that is busy with something else.
@@ -28,14 +28,20 @@ pub(crate) struct Running {
 
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
+    pub(crate) count: AtomicU64,
     pub(crate) frames: AtomicU64,
     pub(crate) bytes: AtomicU64,
 }
 
 impl Observer for Counted {
-    fn delivered(&self, _: Position, frames: u64, bytes: u64) {
+    fn delivered(&self, Deliveries { count, frames, bytes, .. }: Deliveries) {
+        self.count.fetch_add(count, Ordering::SeqCst);
         self.frames.fetch_add(frames, Ordering::SeqCst);
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    fn failed(&self, error: &io::Error) {
+        panic!("{error}");
     }
 }
 

@@ -35,11 +35,16 @@ impl Histogram {
     }
 
     pub(crate) fn observe(&self, duration: Duration) {
+        self.observe_times(duration, 1);
+    }
+
+    /// Observes what took as long so many times.
+    pub(crate) fn observe_times(&self, duration: Duration, times: u64) {
         let seconds = duration.as_secs_f64();
         let index = self.0.bounds.partition_point(|&bound| bound < seconds);
-        self.0.counts[index].fetch_add(1, Ordering::Relaxed);
+        self.0.counts[index].fetch_add(times, Ordering::Relaxed);
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.0.sum_micros.fetch_add(micros, Ordering::Relaxed);
+        self.0.sum_micros.fetch_add(micros.saturating_mul(times), Ordering::Relaxed);
     }
 }
 
@@ -67,19 +72,20 @@ mod tests {
     #[test]
     fn durations_are_counted_up_to_their_bounds() {
         let histogram = Histogram::new(&[0.1, 1.0]);
-        for millis in [50, 100, 500, 2000] {
+        for millis in [50, 500, 2000] {
             histogram.observe(Duration::from_millis(millis));
         }
+        histogram.observe_times(Duration::from_millis(100), 3);
         let mut registry = Registry::default();
         registry.register("x", "X", histogram);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
-            "x_bucket{le=\"0.1\"} 2",
-            "x_bucket{le=\"1.0\"} 3",
-            "x_bucket{le=\"+Inf\"} 4",
-            "x_count 4",
-            "x_sum 2.65",
+            "x_bucket{le=\"0.1\"} 4",
+            "x_bucket{le=\"1.0\"} 5",
+            "x_bucket{le=\"+Inf\"} 6",
+            "x_count 6",
+            "x_sum 2.85",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
         }

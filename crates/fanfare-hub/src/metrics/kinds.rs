@@ -75,7 +75,7 @@ kinds! {
         Stalled = "stalled",
         /// The subscriber's token has expired.
         Expired = "expired",
-        /// The log could not be read.
+        /// The log could not be read, or the engine failed.
         Failed = "failed",
         /// The hub has shut down.
         Shutdown = "shutdown",

@@ -178,9 +178,9 @@ impl Metrics {
     }
 
     /// Events were handed to a stream.
-    pub(crate) fn delivered(&self, events: u64, bytes: usize) {
+    pub(crate) fn delivered(&self, events: u64, bytes: u64) {
         self.delivered_events.inc_by(events);
-        self.delivered_bytes.inc_by(bytes as u64);
+        self.delivered_bytes.inc_by(bytes);
     }
 
     /// As text, by the rules of `OpenMetrics`.

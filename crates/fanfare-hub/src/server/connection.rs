@@ -136,7 +136,8 @@ fn set_up(socket: &TcpStream, patience: Patience) {
 
 impl Shared {
     async fn serve_plain(&self, socket: TcpStream, peer: SocketAddr, entered: Entered) {
-        let handover = self.direct.as_ref().map(|_| Handover::default());
+        let handover = self.direct.as_ref().filter(|direct| direct.is_able());
+        let handover = handover.map(|_| Handover::default());
         let left = self.serve(socket, peer, &entered, Instant::now(), handover).await;
         if let (Some(direct), Some((socket, answered))) = (self.direct.clone(), left) {
             direct.serve(socket, answered, entered).await;

@@ -2,7 +2,7 @@
 //! comes, and a task's otherwise.
 
 use std::{
-    io,
+    io, mem,
     num::NonZeroUsize,
     pin::{Pin, pin},
     sync::Arc,
@@ -12,10 +12,11 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use fanfare_fanout::{
-    Frame, Position,
-    engine::{self, Adoption, Engine, Framing, Left, Why},
+    Frame,
+    engine::{self, Adoption, Deliveries, Engine, Framing, Left, Why},
 };
 use futures_core::Stream;
+use futures_util::FutureExt;
 use http::{Version, response::Parts};
 use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::Semaphore, time::timeout};
 
@@ -33,6 +34,9 @@ use super::{
 
 /// How many streams read the log at the same time. More wait for their turn.
 const LOG_READERS: usize = 64;
+
+/// So many bytes are worth a write of their own.
+const ENOUGH_BYTES: usize = 16 * 1024;
 
 const FRAMING: Framing = Framing::Chunked;
 const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
@@ -77,12 +81,15 @@ enum Step {
 
 /// Counts what the engine delivers.
 #[derive(Debug)]
-struct Deliveries(Hub);
+struct Counter(Hub);
 
-impl engine::Observer for Deliveries {
-    fn delivered(&self, newest: Position, frames: u64, bytes: u64) {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.0.observer().delivered(newest, frames, bytes);
+impl engine::Observer for Counter {
+    fn delivered(&self, deliveries: Deliveries) {
+        self.0.observer().delivered(deliveries);
+    }
+
+    fn failed(&self, error: &io::Error) {
+        tracing::error!(%error, "a thread of the engine has failed: others go on with its streams");
     }
 }
 
@@ -94,7 +101,7 @@ impl Direct {
             framing: FRAMING,
             keep_alive: Some(api.keep_alive()),
             write_timeout: settings.write_timeout,
-            observer: Arc::new(Deliveries(api.hub().clone())),
+            observer: Arc::new(Counter(api.hub().clone())),
         })?;
         Ok(Self(Arc::new(Shared {
             api,
@@ -110,9 +117,14 @@ impl Direct {
         let Answered { head, mut streaming } = answered;
         let mut begin = head_bytes(&head, self.0.api.hub().now().into());
         if let Some(opening) = streaming.opening() {
-            begin.extend_from_slice(&FRAMING.frame(&opening));
+            FRAMING.append(&opening, &mut begin);
         }
-        Connection { direct: self, streaming, entered }.run(socket, begin.into()).await;
+        Connection { direct: self, streaming, entered }.run(socket, begin).await;
+    }
+
+    /// Whether the engine can serve any stream.
+    pub(super) fn is_able(&self) -> bool {
+        !self.0.engine.has_failed()
     }
 
     fn count(&self, why: Closing) {
@@ -127,13 +139,18 @@ impl Direct {
 }
 
 impl Connection {
-    async fn run(mut self, mut socket: TcpStream, unsent: Bytes) {
-        if !self.write(&mut socket, unsent).await {
-            return;
-        }
+    async fn run(mut self, mut socket: TcpStream, mut unsent: Vec<u8>) {
         loop {
-            let bytes = match self.next().await {
-                Step::Bytes(bytes) => FRAMING.frame(&bytes),
+            let step = self.gather(&mut unsent);
+            if !self.write(&mut socket, mem::take(&mut unsent).into()).await {
+                return;
+            }
+            let step = match step {
+                Some(step) => step,
+                None => self.next().await,
+            };
+            match step {
+                Step::Bytes(bytes) => FRAMING.append(&bytes, &mut unsent),
                 Step::Part => return self.part(socket),
                 Step::End => {
                     // Whoever is gone needs no end.
@@ -144,11 +161,20 @@ impl Connection {
                 }
                 Step::Fail => return,
                 Step::CutOff => return self.is_cut_off(),
-            };
-            if !self.write(&mut socket, bytes).await {
-                return;
             }
         }
+    }
+
+    /// Adds what is there without waiting, so that it goes in one write; tells what is next, if that is
+    /// known.
+    fn gather(&mut self, unsent: &mut Vec<u8>) -> Option<Step> {
+        while unsent.len() < ENOUGH_BYTES {
+            match self.next().now_or_never()? {
+                Step::Bytes(bytes) => FRAMING.append(&bytes, unsent),
+                step => return Some(step),
+            }
+        }
+        None
     }
 
     async fn next(&mut self) -> Step {
@@ -236,6 +262,10 @@ impl engine::Client for Away {
             parked.cut_off(Disconnect::Stalled);
             direct.count(Closing::Stalled);
         }
+        if why == Why::Refused {
+            // Its subscriber comes back, and is served by hyper.
+            return parked.cut_off(Disconnect::Failed);
+        }
         let Some(socket) = socket else { return };
         if why == Why::Lagged {
             direct.0.api.hub().metrics().lags.inc();
@@ -245,7 +275,7 @@ impl engine::Client for Away {
         let connection = Connection { direct, streaming, entered: resting.rise() };
         runtime.spawn(async move {
             if let Ok(socket) = TcpStream::from_std(socket) {
-                connection.run(socket, unsent).await;
+                connection.run(socket, unsent.into()).await;
             }
         });
     }

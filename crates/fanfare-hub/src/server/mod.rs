@@ -46,7 +46,7 @@ use std::{
 };
 
 use futures_util::future::select;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use crate::{http::Api, log::AppendError};
 
@@ -170,8 +170,12 @@ impl Server {
         let direct = direct(&api, &settings);
         let connector = Connector::new(api.clone(), settings, direct.clone());
         let acceptor = Acceptor::new(listeners, connector, open.clone());
-        select(pin!(acceptor.run()), pin!(shutdown)).await;
-        // The listeners are closed with the future that had them.
+        // On a worker of the runtime, connections begin where they were accepted.
+        let mut accepting = JoinSet::new();
+        accepting.spawn(acceptor.run());
+        select(pin!(accepting.join_next()), pin!(shutdown)).await;
+        // The listeners are closed with it.
+        accepting.shutdown().await;
         api.begin_shutdown(grace);
         direct.iter().for_each(Direct::begin_shutdown);
         end(&open, grace).await;
