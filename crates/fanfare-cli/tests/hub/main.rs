@@ -11,6 +11,9 @@ mod settings;
 // `serve`: what it prints, when it refuses, how it ends, what survives.
 mod serving;
 
+// Ten thousand subscribers at once.
+mod bursts;
+
 // `pub` in all its modes, against a hub.
 mod publishing;
 
