@@ -21,7 +21,7 @@ pub struct Bounds {
     /// Frames at most; 0 counts as 1. 16,384 by default.
     pub frames: usize,
     /// Bytes on the wire; 4 MiB by default. Memory may exceed it by a quarter (at most 64 KiB) and
-    /// the newest frame, and by about 16 bytes a frame that say where it is.
+    /// the newest frame, and by about 16 bytes a frame that say where it is (24, if frames have digests).
     pub bytes: usize,
 }
 
@@ -305,7 +305,8 @@ impl<A: ?Sized> Channel<A> {
     }
 
     /// As [`append_at`](Self::append_at), of frames that are ready. They are given out as they are,
-    /// without a stamp.
+    /// without a stamp; one without bytes is left out. Where digests count, all that is appended has to
+    /// come with one.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -333,12 +334,35 @@ impl<A: ?Sized> Channel<A> {
         let frames: Vec<_> = frames.into_iter().collect();
         let mut state = self.shared.open()?;
         for (position, frame) in frames {
-            if position > state.window.newest() {
+            if position > state.window.newest() && !frame.bytes.is_empty() {
                 state.window.append_frame(position, &frame);
             }
         }
         release(state);
         Ok(())
+    }
+
+    /// Drops all frames, and does without those that would have come up to `position`: readers that have
+    /// not read so far lag. For who cannot keep up with appending, and has the events somewhere else.
+    ///
+    /// ```
+    /// use fanfare_fanout::{Channel, Options, Position, Start};
+    ///
+    /// let channel = Channel::<()>::new(Options::default());
+    /// let mut cursor = channel.cursor(Start::Latest);
+    /// channel.skip_to(Position(7));
+    /// channel.append_at([(Position(8), "a".into())])?;
+    ///
+    /// assert_eq!(cursor.read(1024, Position::END).unwrap_err().until, Position(7));
+    /// assert_eq!(cursor.read(1024, Position::END)?.unwrap().last, Position(8));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn skip_to(&self, position: Position) {
+        let mut state = self.shared.lock();
+        if position > state.window.newest() {
+            state.window.skip_to(position);
+        }
+        release(state);
     }
 
     /// Ends the channel: readers get what is left, then the end. Appending is an error from now on.

@@ -323,7 +323,7 @@ impl Place {
     fn catch_up<A: ?Sized>(&mut self, window: &Window<A>, policy: LagPolicy) -> Lagged {
         let next = match policy {
             LagPolicy::Gap | LagPolicy::Close => window.first(),
-            LagPolicy::Latest => window.next() - 1,
+            LagPolicy::Latest => (window.next() - 1).max(window.first()),
         };
         self.ended = policy == LagPolicy::Close;
         let missed = next - mem::replace(&mut self.next, next);

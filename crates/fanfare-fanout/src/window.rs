@@ -156,6 +156,18 @@ impl<A: ?Sized> Window<A> {
         self.trim();
     }
 
+    /// Drops all frames, and leaves out what would have come up to `position`: no reader that is here
+    /// has it all.
+    pub(crate) fn skip_to(&mut self, position: Position) {
+        self.drop_before(self.next());
+        // A number that no frame has: who has read everything is behind it, too.
+        let next = self.next() + 1;
+        let open = mem::replace(&mut self.open, OpenSegment::starting_at(next, 0));
+        self.trimmed_audiences.extend(open.frames.restricted);
+        (self.first, self.trimmed, self.bytes) = (next, position, 0);
+        self.named.clear();
+    }
+
     /// Where the next frame goes, with room for its `length` bytes in one piece.
     fn room(&mut self, length: usize) -> &mut BytesMut {
         if self.is_segment_full(length) {
@@ -389,6 +401,9 @@ impl<A: ?Sized> Frames<A> {
 
     /// Notes the digest of the newest frame.
     fn digest(&mut self, digest: Digest) {
+        if digest.is_empty() && self.digests.is_empty() {
+            return;
+        }
         let before = self.digests.last().copied().unwrap_or_default();
         self.digests.resize(self.marks.len() - 1, before);
         self.digests.push(before.then(digest));

@@ -25,9 +25,6 @@ use crate::{
     subscription::{Followed, Observer, Parked, Request, Subscription, before_kept},
 };
 
-/// What is delivered before other tasks get a turn, in events: they may have to be compressed.
-const DELIVERED_AT_ONCE: usize = 256;
-
 /// Tells the time. The hub reads no clock itself.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -209,7 +206,7 @@ impl Hub {
         let existed = self.0.log.erase(topic).await?;
         if existed {
             // Who follows from here on is not taken for one of those whose streams end.
-            let _ = done.await;
+            done.await;
         }
         Ok(existed)
     }
@@ -340,12 +337,7 @@ const LONGEST_TOLD_ID: usize = 128;
 async fn deliver(tail: Option<Tail>, live: Arc<Live>) {
     let Some(mut tail) = tail else { return };
     while let Some(committed) = tail.recv().await {
-        let mut parts = committed.chunks(DELIVERED_AT_ONCE);
-        parts.by_ref().take(1).for_each(|part| live.deliver(part));
-        for part in parts {
-            tokio::task::yield_now().await;
-            live.deliver(part);
-        }
+        live.deliver(committed);
     }
 }
 

@@ -144,7 +144,7 @@ impl Followed {
     /// and begin anew.
     pub(crate) async fn now(
         log: &dyn Log,
-        live: &Arc<Live>,
+        live: &Live,
         selection: &Selection,
         representation: Representation,
     ) -> Result<Self, ReadError> {
@@ -216,11 +216,11 @@ impl Subscription {
 
     /// One of the topics has ended or was erased. The others go on, and it may begin anew.
     fn follow_again(&self) -> State {
-        let live = self.followed.following.live();
-        if self.request.selection.selectors().len() == 1 || live.is_closed() {
+        let is_over = self.followed.following.is_over();
+        if self.request.selection.selectors().len() == 1 || is_over {
             return self.end();
         }
-        let (log, live) = (self.log.clone(), live.clone());
+        let (log, live) = (self.log.clone(), self.observer.live.clone());
         let Request { selection, representation, .. } = &self.request;
         let (selection, representation) = (selection.clone(), *representation);
         let following =

@@ -29,7 +29,8 @@ const CHUNK_END: &[u8] = b"\r\n";
 const LONGEST_COPY: usize = 16 * 1024;
 
 impl Framing {
-    /// Appends a run as it is put into a socket's stream.
+    /// Appends a run as it is put into a socket's stream. An empty one is nothing: as a chunk it would be
+    /// the last.
     ///
     /// ```
     /// use fanfare_fanout::engine::Framing;
@@ -43,6 +44,7 @@ impl Framing {
         to.reserve(run.len() + LONGEST_HEAD + CHUNK_END.len());
         match self {
             Self::Plain => to.extend_from_slice(run),
+            Self::Chunked if run.is_empty() => {}
             Self::Chunked => {
                 to.extend_from_slice(Head::of_chunk(run.len()).as_bytes());
                 to.extend_from_slice(run);

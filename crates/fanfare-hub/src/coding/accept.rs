@@ -29,10 +29,15 @@ pub(crate) fn choose(offered: &[Coding], headers: &HeaderMap) -> Coding {
 fn parse(item: &str) -> Option<Accepted<'_>> {
     let mut parts = item.split(';').map(str::trim);
     let token = parts.next().filter(|token| !token.is_empty())?;
-    let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
     // What cannot be read is not asked for.
-    let quality = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+    let quality = parts.next().map_or(1.0, |weight| parse_weight(weight).unwrap_or(0.0));
     Some(Accepted { token, quality })
+}
+
+fn parse_weight(text: &str) -> Option<f32> {
+    let (name, value) = text.split_once('=')?;
+    let quality = value.trim().parse().ok()?;
+    (name.trim().eq_ignore_ascii_case("q") && (0.0..=1.0).contains(&quality)).then_some(quality)
 }
 
 fn quality(accepted: &[Accepted<'_>], coding: Coding) -> f32 {
@@ -40,7 +45,8 @@ fn quality(accepted: &[Accepted<'_>], coding: Coding) -> f32 {
         let is_same = |one: &&Accepted<'_>| one.token.eq_ignore_ascii_case(token);
         accepted.iter().find(is_same).map(|one| one.quality)
     };
-    let named = of(coding.token());
+    let alias = if coding == Coding::Gzip { of("x-gzip") } else { None };
+    let named = of(coding.token()).or(alias);
     // Identity is always accepted unless it is named; whoever names others likes them better.
     let others = if coding == Coding::Identity { Some(0.0) } else { of("*") };
     named.or(others).unwrap_or(0.0)
@@ -77,7 +83,13 @@ mod tests {
         assert_eq!(chosen(&["zstd;q=0, *"]), "br");
         assert_eq!(chosen(&["gzip;q=0"]), "identity");
         assert_eq!(chosen(&["gzip ; q=0.5 , identity"]), "identity");
-        assert_eq!(chosen(&["gzip;q=much"]), "identity");
+        for nothing in ["much", "5", "-1", "NaN", "inf", ""] {
+            let line = format!("gzip;q={nothing}, identity;q=0.5").leak();
+            assert_eq!(chosen(&[line]), "identity", "{nothing}");
+        }
+        assert_eq!(chosen(&["gzip;q =0"]), "identity");
+        assert_eq!(chosen(&["gzip;level=1"]), "identity");
+        assert_eq!(chosen(&["x-gzip"]), "gzip");
         assert_eq!(chosen(&["identity;q=0"]), "identity", "there is nothing else to give");
         assert_eq!(chosen(&["*;q=0"]), "identity");
     }

@@ -11,9 +11,6 @@ const WINDOW_BITS: i32 = 16;
 /// Compresses as well as the best of the others, at about the same cost.
 const QUALITY: i32 = 4;
 
-/// An uncompressed meta-block has 16 bits for its length here.
-const _: () = assert!(super::SMALLEST <= 1 << 16);
-
 pub(super) fn compress(text: &[u8]) -> Vec<u8> {
     let parameters = BrotliEncoderParams {
         quality: QUALITY,
@@ -29,15 +26,19 @@ pub(super) fn compress(text: &[u8]) -> Vec<u8> {
         ..BrotliEncoderParams::default()
     };
     let mut out = Vec::with_capacity(text.len() / 2 + 64);
-    let outcome = BrotliCompress(&mut &*text, &mut out, &parameters);
-    debug_assert!(outcome.is_ok(), "writing into memory has failed: {outcome:?}");
-    out
+    match BrotliCompress(&mut &*text, &mut out, &parameters) {
+        Ok(_) => out,
+        Err(_) => store(text),
+    }
 }
 
-/// An uncompressed meta-block (RFC 7932, section 9.2): not the last, 4 nibbles of length.
+/// Uncompressed meta-blocks (RFC 7932, section 9.2): not the last, 4 nibbles of length.
 pub(super) fn store(text: &[u8]) -> Vec<u8> {
-    let Some(last) = text.len().checked_sub(1) else { return vec![] };
-    let last = u16::try_from(last).unwrap_or_default();
-    let header = u32::from(last) << 3 | 1 << 19;
-    [&header.to_le_bytes()[..3], text].concat()
+    let mut out = vec![];
+    for block in text.chunks(1 << 16) {
+        let header = u32::try_from(block.len() - 1).unwrap_or_default() << 3 | 1 << 19;
+        out.extend_from_slice(&header.to_le_bytes()[..3]);
+        out.extend_from_slice(block);
+    }
+    out
 }

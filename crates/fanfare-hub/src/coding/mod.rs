@@ -168,6 +168,11 @@ impl Encoder {
         self.begin(tail)
     }
 
+    /// It has no end: what was to come is missing.
+    pub(crate) fn fail(&mut self) {
+        self.has_ended = true;
+    }
+
     fn begin(&mut self, bytes: Bytes) -> Bytes {
         let head = self.coding.head();
         if mem::replace(&mut self.has_begun, true) || head.is_empty() {
@@ -213,7 +218,7 @@ mod tests {
 
     /// What a reader has that has been given so much of a stream without an end.
     fn decoded_so_far(coding: Coding, bytes: &[u8]) -> Vec<u8> {
-        let mut text = vec![0; 1024 * 1024];
+        let mut text = vec![0; 2 * 1024 * 1024];
         let len = match coding {
             Coding::Identity => return bytes.to_vec(),
             Coding::Gzip => {
@@ -259,7 +264,14 @@ mod tests {
             ("[a-z]{1,10}", 1..3000_usize).prop_map(|(word, times)| word.repeat(times).into()),
             prop::collection::vec(any::<u8>(), 1..3000).prop_map(Bytes::from),
             (190..210_usize).prop_map(|len| vec![b'x'; len].into()),
+            (60_000..200_000_usize, any::<u64>()).prop_map(|(len, seed)| noise(len, seed)),
         ]
+    }
+
+    /// Bytes that cannot be compressed.
+    fn noise(len: usize, seed: u64) -> Bytes {
+        let mut random = fastrand::Rng::with_seed(seed);
+        std::iter::repeat_with(|| random.u8(..)).take(len).collect()
     }
 
     proptest! {

@@ -12,9 +12,6 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// No checksum, no size; a window of 1 KiB (RFC 8878, section 3.1.1.1).
 const SMALL_HEADER: [u8; 2] = [0, 0];
 
-/// What is stored fits into that window.
-const _: () = assert!(super::SMALLEST <= 1024);
-
 thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(compressor().ok());
 }

@@ -129,7 +129,9 @@ pub struct Api {
 impl Api {
     /// The interface of this hub, for everybody. `sse` ends its streams, all at once, when its shutdown begins;
     /// [`begin_shutdown`](Self::begin_shutdown) is gentler.
-    pub fn new(hub: Hub, sse: Sse, settings: Settings) -> Self {
+    pub fn new(hub: Hub, sse: Sse, mut settings: Settings) -> Self {
+        // That one is given without being offered.
+        settings.codings.retain(|coding| *coding != Coding::Identity);
         let limits = Arc::new(Limits::new(settings.limits.clone()));
         Self {
             hub,
@@ -258,11 +260,6 @@ impl Api {
     /// What a stream begins with.
     fn opening(&self) -> Bytes {
         [b":ok\n\n", &retry(&self.settings.retry)[..]].concat().into()
-    }
-
-    /// Whether streams are to end.
-    fn ends_streams(&self) -> bool {
-        self.closing.has_begun() || self.sse.has_begun_shutdown()
     }
 
     fn refuse(&self, problem: Problem) -> Response<AnswerBody> {

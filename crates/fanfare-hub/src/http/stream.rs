@@ -2,6 +2,7 @@
 //! with its token.
 
 use std::{
+    mem,
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
@@ -40,6 +41,8 @@ pub(crate) struct Streaming {
     encoder: Encoder,
     /// What is to be coded next.
     part: Option<Part>,
+    /// It has had its turn: others come first.
+    rests: bool,
     /// `None` when nothing more will come.
     subscription: Option<Subscription>,
     shutdown: Shutdown,
@@ -102,6 +105,7 @@ impl Streaming {
             api: api.clone(),
             encoder: Encoder::new(coding),
             part: Some(Part::Text(api.opening())),
+            rests: false,
             subscription: Some(subscription),
             shutdown: Shutdown::Awaited(None),
             expiry: expires.map(Expiry::new),
@@ -121,7 +125,7 @@ impl Streaming {
             Shutdown::Awaited(awaited) => {
                 let api = &self.api;
                 let awaited = awaited.get_or_insert_with(|| Awaited::new(api));
-                let begun = ready!(awaited.poll(api.ends_streams(), context));
+                let begun = ready!(awaited.poll(api.has_begun_shutdown(), context));
                 self.shutdown = Shutdown::Begun(Box::pin(sleep_until(begun.moment())));
                 Poll::Ready(Some(self.api.farewell()))
             }
@@ -142,7 +146,7 @@ impl Streaming {
 
     /// Whether somebody else may read it now.
     pub(crate) fn is_at_present(&self) -> bool {
-        !self.api.ends_streams()
+        !self.api.has_begun_shutdown()
             && self.part.is_none()
             && self.subscription.as_ref().is_some_and(Subscription::is_at_present)
     }
@@ -162,7 +166,7 @@ impl Streaming {
 
     /// Whether the log is read next.
     pub(crate) fn needs_log(&self) -> bool {
-        self.subscription.as_ref().is_some_and(Subscription::needs_log)
+        self.part.is_none() && self.subscription.as_ref().is_some_and(Subscription::needs_log)
     }
 
     /// What the stream begins with.
@@ -222,6 +226,7 @@ impl Parked {
             api: api.clone(),
             encoder,
             part: None,
+            rests: false,
             subscription: Some(api.hub.go_on(subscription, after)),
             shutdown: Shutdown::Awaited(None),
             expiry: expiry.map(Expiry::new),
@@ -268,8 +273,13 @@ impl Stream for Streaming {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if mem::take(&mut this.rests) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             if let Some(bytes) = this.encoder.encode(&mut this.part) {
+                this.rests = this.part.is_some();
                 return Poll::Ready(Some(Ok(bytes)));
             }
             if this.subscription.is_none() {
@@ -278,7 +288,10 @@ impl Stream for Streaming {
             }
             match ready!(this.poll_part(context)) {
                 Some(Ok(part)) => this.part = Some(part),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    this.encoder.fail();
+                    return Poll::Ready(Some(Err(error)));
+                }
                 None => {}
             }
         }

@@ -143,7 +143,8 @@ impl Metrics {
         count("published_events", "Events in them", &self.published_events);
         count("published_bytes", "Bytes of data in them", &self.published_bytes);
         count("delivered_events", "Events that were handed to streams", &self.delivered_events);
-        count("delivered_bytes", "Bytes that were handed to streams", &self.delivered_bytes);
+        let help = "Bytes that were handed to streams; those of replays before they are compressed";
+        count("delivered_bytes", help, &self.delivered_bytes);
         count("lags", "How often a subscriber fell behind the memory, back to the log", &self.lags);
         let append = self.append_seconds.clone();
         registry.register("log_append_seconds", "From an append to its durability", append);

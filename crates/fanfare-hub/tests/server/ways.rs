@@ -1,8 +1,8 @@
 use std::{io::Read, sync::Arc, time::Duration};
 
 use fanfare_hub::{
-    Bounds, Epoch, Hub, http,
-    log::{MemoryLog, Retention, Timestamp},
+    Bounds, Epoch, Hub, TopicName, http,
+    log::{Batch, MemoryLog, NewEvent, Retention, Timestamp},
     server::Settings,
 };
 
@@ -157,4 +157,109 @@ async fn a_silent_stream_is_kept_alive_and_who_hangs_up_is_noticed() {
         hub.until("connections", 0.0).await;
     }
     hub.until("disconnects_total{reason=\"left\"}", 4.0).await;
+}
+
+/// Streams of a hub whose memory holds less than is published, in each coding, up to their end.
+async fn overrun(has_engine: bool) {
+    let engine_threads = Settings::default().engine_threads.filter(|_| has_engine);
+    let settings = Settings { engine_threads, ..Settings::default() };
+    let log = Arc::new(MemoryLog::new(Epoch::from_seed(1), Retention::default()));
+    let bounds = Bounds { frames: 100, ..Bounds::default() };
+    let core = Hub::new(log, bounds, Arc::new(|| Timestamp(1000)));
+    let hub = Running::serve(core.clone(), settings, http::Settings::default(), None).await;
+    let mut streams = vec![];
+    for coding in CODINGS {
+        for target in ["/sse/a", "/sse?topic=a&topic=b"] {
+            let accept = format!("accept-encoding: {coding}\r\n");
+            streams.push((coding, hub.get(target, &accept).await.0));
+        }
+    }
+    hub.until("subscribers", 8.0).await;
+    let data = |number: usize| format!("{number} {}", "and so on ".repeat(number % 100));
+    let count = 2000;
+    for number in 0..count {
+        let event = NewEvent {
+            topic: TopicName::new("a").unwrap(),
+            name: None,
+            retry: None,
+            data: data(number).into(),
+        };
+        core.publish(Batch { events: vec![event], ..Batch::default() }).await.unwrap();
+    }
+    hub.publish("b?end=true", "0").await;
+    hub.publish("a?end=true", "the last").await;
+    let read = streams.into_iter().map(|(coding, mut peer)| {
+        tokio::spawn(async move { (coding, decoded(coding, &body(&mut peer).await)) })
+    });
+    for read in read.collect::<Vec<_>>() {
+        let (coding, text) = read.await.unwrap();
+        let given = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let given: Vec<_> = given.filter(|data| *data != "0").map(str::to_owned).collect();
+        let expected: Vec<_> = (0..count).map(data).chain(["the last".to_owned()]).collect();
+        assert_eq!(given.len(), expected.len(), "{coding}");
+        assert!(given == expected, "{coding}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_missing_where_compressing_or_reading_does_not_keep_up() {
+    overrun(true).await;
+    overrun(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_stream_is_resumed_in_the_middle_of_what_others_follow() {
+    let hub = Running::with_http(http::Settings::default()).await;
+    for coding in CODINGS {
+        let accept = format!("accept-encoding: {coding}\r\n");
+        let (first, _) = hub.get(&format!("/sse/{coding}"), &accept).await;
+        hub.until("subscribers", 1.0).await;
+        let mut ids = vec![];
+        for number in 0..6 {
+            let data = format!("{number} {}", "and so on ".repeat(40 * (number % 2)));
+            let mut peer = hub.peer().await;
+            let head = peer.post(&format!("/sse/{coding}"), "", &data).await;
+            let answer: serde_json::Value = serde_json::from_str(&peer.body(&head).await).unwrap();
+            ids.push(answer["id"].as_str().unwrap().to_owned());
+        }
+        let headers = format!("{accept}last-event-id: {}\r\n", ids[2]);
+        let (mut second, _) = hub.get(&format!("/sse/{coding}"), &headers).await;
+        hub.until("subscribers", 2.0).await;
+        hub.publish(&format!("{coding}?end=true"), "the last").await;
+        let text = decoded(coding, &body(&mut second).await);
+        let given: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        let begin = |data: &&str| data.split(' ').next().unwrap().to_owned();
+        let given: Vec<_> = given.iter().map(begin).collect();
+        assert_eq!(given, ["3", "4", "5", "the"], "{coding}");
+        drop((first, second));
+        hub.until("subscribers", 0.0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_stream_says_so_and_ends_in_a_shutdown_as_any_other() {
+    let farewell_retry = Duration::from_secs(8)..=Duration::from_secs(8);
+    let http = http::Settings { farewell_retry, ..http::Settings::default() };
+    let hub = Running::with_http(http).await;
+    let mut streams = vec![];
+    for coding in CODINGS {
+        let accept = format!("accept-encoding: {coding}\r\n");
+        let (peer, head) = hub.get("/sse/a", &accept).await;
+        let said = (coding != "identity").then_some(coding);
+        assert_eq!(head.header("content-encoding"), said);
+        assert_eq!(head.header("vary"), Some("accept-encoding"));
+        streams.push((coding, peer));
+    }
+    hub.until("subscribers", 4.0).await;
+    hub.publish("a", &"and so on ".repeat(100)).await;
+    hub.until("delivered_events_total", 4.0).await;
+    let ends = streams.into_iter().map(|(coding, mut peer)| {
+        tokio::spawn(async move { decoded(coding, &body(&mut peer).await) })
+    });
+    let ends: Vec<_> = ends.collect();
+    drop(hub.signal);
+    for text in ends {
+        let text = text.await.unwrap();
+        assert!(text.contains("data: and so on ") && text.ends_with("retry: 8000\n\n"), "{text}");
+    }
 }

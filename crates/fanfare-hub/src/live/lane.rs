@@ -1,32 +1,29 @@
-//! The newest events in memory: a channel for whatever somebody follows.
-//!
-//! Whoever follows a topic or a prefix reads a channel that all who follow the same share. It begins
-//! behind what the log has given to the channels so far; what is before that is read from the log.
+//! Channels that are given their events together, up to the same position.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use fanfare_fanout::{Bounds, Channel, Cursor, Epoch, LagPolicy, Options, Position, Positions};
+use fanfare_fanout::{
+    Bounds, Channel, Cursor, Epoch, Frame, LagPolicy, Options, Position, Positions,
+};
 use fanfare_wire::Event;
 use tokio::sync::oneshot;
 
 use crate::{
     Coding, Selection, Selector, TopicName,
     event::{self, Representation},
-    log::{Committed, Record, Timestamp},
-    times::Times,
+    log::{Committed, Record},
 };
 
-/// All channels.
+/// Channels, and how far they are.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(super) struct Lane {
     epoch: Epoch,
     bounds: Bounds,
     /// Every channel has been given its events up to here.
     delivered: Positions,
-    times: Times,
     channels: Mutex<Channels>,
     /// Who waits until the streams of an erased topic have ended.
     erasing: Mutex<HashMap<TopicName, Vec<oneshot::Sender<()>>>>,
@@ -50,7 +47,16 @@ struct Followed {
     followers: usize,
 }
 
-/// What a channel is to be given.
+/// Compressed events.
+type Blocks = HashMap<(Position, Representation), Frame>;
+
+/// What a channel is given.
+enum Ready {
+    Events(Vec<(Position, Event)>),
+    Frames(Vec<(Position, Frame)>),
+}
+
+/// Which events a channel is to be given.
 struct Route {
     channel: Channel,
     representation: Representation,
@@ -60,30 +66,19 @@ struct Route {
 /// What somebody follows; dropping it gives the channels up that nobody else follows.
 #[derive(Debug)]
 pub(crate) struct Following {
-    live: Arc<Live>,
+    lane: Arc<Lane>,
     channels: Vec<(Selector, Channel)>,
 }
 
-impl Live {
-    pub(crate) fn new(epoch: Epoch, newest: Position, bounds: Bounds) -> Self {
+impl Lane {
+    pub(super) fn new(epoch: Epoch, newest: Position, bounds: Bounds) -> Self {
         let delivered = Positions::new();
         delivered.advance(newest);
         let channels = Mutex::new(Channels { routed: newest, ..Channels::default() });
-        let times = Times::new();
-        Self { epoch, bounds, delivered, times, channels, erasing: Mutex::default() }
+        Self { epoch, bounds, delivered, channels, erasing: Mutex::default() }
     }
 
-    /// Every channel has been given its events up to here.
-    pub(crate) fn delivered(&self) -> Position {
-        self.delivered.newest()
-    }
-
-    /// When an event was published that a channel had; `None` if that was long ago.
-    pub(crate) fn published(&self, position: Position) -> Option<Timestamp> {
-        self.times.of(position)
-    }
-
-    pub(crate) fn follow(
+    pub(super) fn follow(
         self: &Arc<Self>,
         selection: &Selection,
         representation: Representation,
@@ -92,40 +87,65 @@ impl Live {
         let mut follow = |selector| channels.follow(selector, representation, self);
         let followed = selection.selectors().iter().map(&mut follow).collect();
         drop(channels);
-        Following { live: self.clone(), channels: followed }
+        Following { lane: self.clone(), channels: followed }
+    }
+
+    pub(super) fn is_unfollowed(&self) -> bool {
+        self.channels().followed.is_empty()
     }
 
     /// Gives the channels what the log has committed.
-    pub(crate) fn deliver(&self, committed: &[Committed]) {
-        let Some(newest) = committed.iter().filter_map(position).max() else {
-            return self.end(committed);
-        };
-        self.times.note(committed.iter().filter_map(record));
-        let mut channels = self.channels();
-        let mut routes = channels.route(committed);
-        channels.routed = channels.routed.max(newest);
-        drop(channels);
-        // Nobody waits for what is compressed for others.
-        routes.sort_by_key(|route| route.representation.coding != Coding::Identity);
-        // Readers are woken outside the lock.
-        for route in routes {
-            self.append(route);
+    pub(super) fn deliver(&self, committed: &[Committed]) {
+        if let Some(newest) = committed.iter().filter_map(position).max() {
+            let mut channels = self.channels();
+            let routes = channels.route(committed);
+            channels.routed = channels.routed.max(newest);
+            drop(channels);
+            let mut blocks = HashMap::new();
+            let ready: Vec<_> =
+                routes.into_iter().map(|one| self.ready(one, &mut blocks)).collect();
+            // Outside the lock, since readers are woken; and one behind the other, since who reads
+            // several channels waits until all have theirs.
+            for (channel, frames) in ready {
+                // It may have been closed.
+                let _ = match frames {
+                    Ready::Events(events) => channel.append_at(events),
+                    Ready::Frames(frames) => channel.append_frames(frames),
+                };
+            }
+            self.delivered.advance(newest);
         }
-        self.delivered.advance(newest);
         self.end(committed);
     }
 
-    fn append(&self, route: Route) {
-        let Route { channel, representation: Representation { coding, .. }, events } = route;
-        // It may have been closed.
-        let _ = if coding == Coding::Identity {
-            channel.append_at(events)
-        } else {
-            let frame = |(position, event): (Position, Event)| {
-                (position, coding.block(event.with_id(self.epoch.id(position)).to_bytes()))
-            };
-            channel.append_frames(events.into_iter().map(frame))
+    /// What a channel is given. What is compressed once is a block for all who take the same.
+    fn ready(&self, route: Route, blocks: &mut Blocks) -> (Channel, Ready) {
+        let Route { channel, representation, events } = route;
+        if representation.coding == Coding::Identity {
+            return (channel, Ready::Events(events));
+        }
+        let frame = |(position, event): (Position, Event)| {
+            let block = blocks.entry((position, representation)).or_insert_with(|| {
+                representation.coding.block(event.with_id(self.epoch.id(position)).to_bytes())
+            });
+            (position, block.clone())
         };
+        (channel, Ready::Frames(events.into_iter().map(frame).collect()))
+    }
+
+    /// Leaves out what the log has committed: readers go to the log.
+    pub(super) fn skip(&self, committed: &[Committed]) {
+        if let Some(newest) = committed.iter().filter_map(position).max() {
+            let mut channels = self.channels();
+            channels.routed = channels.routed.max(newest);
+            let followed = channels.all();
+            drop(channels);
+            for channel in followed {
+                channel.skip_to(newest);
+            }
+            self.delivered.advance(newest);
+        }
+        self.end(committed);
     }
 
     /// Ends the streams of topics that have ended or were erased.
@@ -140,7 +160,7 @@ impl Live {
     }
 
     /// Is ready when the next erasure of this topic has ended its streams.
-    pub(crate) fn when_erased(&self, name: &TopicName) -> oneshot::Receiver<()> {
+    pub(super) fn when_erased(&self, name: &TopicName) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         self.erasing().entry(name.clone()).or_default().push(sender);
         receiver
@@ -159,22 +179,16 @@ impl Live {
     }
 
     /// Ends the streams of all who follow anything.
-    pub(crate) fn close(&self) {
+    pub(super) fn close(&self) {
         let mut channels = self.channels();
         channels.is_closed = true;
-        let followed = channels.followed.values().flatten();
-        let followed: Vec<_> = followed.map(|followed| followed.channel.clone()).collect();
+        let followed = channels.all();
         drop(channels);
         followed.iter().for_each(Channel::close);
     }
 
-    /// Whether all streams have been ended.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.channels().is_closed
-    }
-
     /// How many follow this topic by its name.
-    pub(crate) fn followers(&self, name: &TopicName) -> usize {
+    pub(super) fn followers(&self, name: &TopicName) -> usize {
         let channels = self.channels();
         let followed = channels.followed.get(&Selector::Topic(name.clone()));
         followed.into_iter().flatten().map(|followed| followed.followers).sum()
@@ -195,7 +209,7 @@ impl Live {
     }
 }
 
-fn record(committed: &Committed) -> Option<&Record> {
+pub(super) fn record(committed: &Committed) -> Option<&Record> {
     match committed {
         Committed::Event(record) => Some(record),
         Committed::End(_) | Committed::Erased(..) => None,
@@ -219,7 +233,7 @@ impl Channels {
         &mut self,
         selector: &Selector,
         representation: Representation,
-        live: &Live,
+        lane: &Lane,
     ) -> (Selector, Channel) {
         if let Selector::Prefix(_) = selector
             && !self.followed.contains_key(selector)
@@ -231,12 +245,17 @@ impl Channels {
         let followed = entry.or_default();
         let index = followed.iter().position(|one| one.representation == representation);
         let index = index.unwrap_or_else(|| {
-            let channel = live.channel(self.routed);
+            let channel = lane.channel(self.routed);
             followed.push(Followed { representation, channel, followers: 0 });
             followed.len() - 1
         });
         followed[index].followers += 1;
         (selector, followed[index].channel.clone())
+    }
+
+    /// All channels.
+    fn all(&self) -> Vec<Channel> {
+        self.followed.values().flatten().map(|followed| followed.channel.clone()).collect()
     }
 
     /// One follower less.
@@ -302,8 +321,9 @@ impl Route {
 }
 
 impl Following {
-    pub(crate) fn live(&self) -> &Arc<Live> {
-        &self.live
+    /// Whether all streams have been ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lane.channels().is_closed
     }
 
     /// Readers of what is newer than `position`; `None` when the channels have not all of that.
@@ -323,14 +343,14 @@ impl Following {
 
     /// The highest position up to which everything is in the channels; load it before reading.
     pub(crate) fn delivered(&self) -> Position {
-        self.live.delivered()
+        self.lane.delivered.newest()
     }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
         let mut given_up = vec![];
-        let mut channels = self.live.channels();
+        let mut channels = self.lane.channels();
         for (selector, channel) in &self.channels {
             given_up.extend(channels.give_up(selector, channel));
         }

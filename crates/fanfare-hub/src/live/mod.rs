@@ -1,0 +1,112 @@
+//! The newest events in memory: a channel for whatever somebody follows.
+//!
+//! Whoever follows a topic or a prefix reads a channel that all who follow the same share. It begins
+//! behind what the log has given to the channels so far; what is before that is read from the log.
+//!
+//! Channels are in two lanes (`lane.rs`): events as they are, and compressed ones. Compressing takes
+//! time, so that lane has a thread and a queue of its own, and holds up nobody but those who read it. If
+//! it does not keep up, they read on from the log.
+
+mod lane;
+
+use std::{io, sync::Arc, thread};
+
+use fanfare_fanout::{Bounds, Epoch, Position};
+use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
+
+use crate::{
+    Coding, Selection, TopicName,
+    event::Representation,
+    log::{Committed, Timestamp},
+    times::Times,
+};
+
+pub(crate) use lane::Following;
+use lane::{Lane, record};
+
+/// Batches of the log that wait to be compressed, at most.
+const QUEUED: usize = 64;
+/// Events that are compressed before readers are given any of them.
+const COMPRESSED_AT_ONCE: usize = 64;
+
+/// All channels.
+#[derive(Debug)]
+pub(crate) struct Live {
+    plain: Arc<Lane>,
+    compressed: Arc<Lane>,
+    /// What is to be compressed.
+    queue: Sender<Vec<Committed>>,
+    times: Times,
+}
+
+impl Live {
+    pub(crate) fn new(epoch: Epoch, newest: Position, bounds: Bounds) -> Self {
+        let [plain, compressed] = [(); 2].map(|()| Arc::new(Lane::new(epoch, newest, bounds)));
+        let (queue, queued) = mpsc::channel(QUEUED);
+        if let Err(error) = compress(queued, compressed.clone()) {
+            tracing::warn!(%error, "events are not compressed once: each stream does it by itself");
+        }
+        Self { plain, compressed, queue, times: Times::new() }
+    }
+
+    /// When an event was published that a channel had; `None` if that was long ago.
+    pub(crate) fn published(&self, position: Position) -> Option<Timestamp> {
+        self.times.of(position)
+    }
+
+    pub(crate) fn follow(
+        &self,
+        selection: &Selection,
+        representation: Representation,
+    ) -> Following {
+        let is_plain = representation.coding == Coding::Identity;
+        let lane = if is_plain { &self.plain } else { &self.compressed };
+        lane.follow(selection, representation)
+    }
+
+    /// Gives the channels what the log has committed. It waits for nobody.
+    pub(crate) fn deliver(&self, committed: Vec<Committed>) {
+        self.times.note(committed.iter().filter_map(record));
+        self.plain.deliver(&committed);
+        if self.compressed.is_unfollowed() {
+            return self.compressed.skip(&committed);
+        }
+        match self.queue.try_send(committed) {
+            Ok(()) => {}
+            Err(TrySendError::Full(committed) | TrySendError::Closed(committed)) => {
+                self.compressed.skip(&committed);
+            }
+        }
+    }
+
+    /// Is ready when the next erasure of this topic has ended its streams.
+    pub(crate) fn when_erased(&self, name: &TopicName) -> impl Future<Output = ()> + use<> {
+        let erased = [&self.plain, &self.compressed].map(|lane| lane.when_erased(name));
+        async move {
+            for erased in erased {
+                let _ = erased.await;
+            }
+        }
+    }
+
+    /// Ends the streams of all who follow anything.
+    pub(crate) fn close(&self) {
+        self.plain.close();
+        self.compressed.close();
+    }
+
+    /// How many follow this topic by its name.
+    pub(crate) fn followers(&self, name: &TopicName) -> usize {
+        self.plain.followers(name) + self.compressed.followers(name)
+    }
+}
+
+/// Has a thread give a lane what is queued, until nobody can queue any more.
+fn compress(mut queued: Receiver<Vec<Committed>>, lane: Arc<Lane>) -> io::Result<()> {
+    let compress = move || {
+        while let Some(committed) = queued.blocking_recv() {
+            committed.chunks(COMPRESSED_AT_ONCE).for_each(|part| lane.deliver(part));
+        }
+    };
+    thread::Builder::new().name("fanfare-compress".to_owned()).spawn(compress).map(drop)
+}
