@@ -31,7 +31,7 @@ use crate::{
 
 /// A page of the log, in events and bytes of data.
 const PAGE_EVENTS: usize = 512;
-const PAGE_BYTES: usize = 256 * 1024;
+const PAGE_BYTES: usize = 32 * 1024;
 /// The longest run that is taken from a channel at a time, in bytes.
 const MAX_RUN_BYTES: usize = 64 * 1024;
 /// How often a page is read again because events were dropped while it was read.

@@ -16,6 +16,11 @@ const CONNECTIONS_OF_ONE: usize = 4000;
 /// The most that is taken of a network.
 const MOST_OF_A_NETWORK: usize = 4096;
 
+/// What is buffered of all connections, at most. With buffers that grow as they like, those who do not
+/// keep up would take all the memory that Linux has for TCP, and every connection of the machine loses
+/// packets.
+const BUFFERED_BYTES: usize = 128 * 1024 * 1024;
+
 /// An address or a network, as it is given.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source(IpNet);
@@ -25,6 +30,8 @@ pub(super) struct Source(IpNet);
 pub(super) struct Sources {
     addresses: Vec<IpAddr>,
     next: usize,
+    /// What the kernel keeps for each connection until it is read.
+    buffer_bytes: usize,
 }
 
 impl FromStr for Source {
@@ -48,19 +55,20 @@ impl Sources {
         } else {
             vec![]
         };
-        Self { addresses, next: 0 }
+        let buffer_bytes = (BUFFERED_BYTES / connections.max(1)).clamp(4 * 1024, 128 * 1024);
+        Self { addresses, next: 0, buffer_bytes }
     }
 
     /// Begins a connection from the next one.
     pub(super) fn connect(&mut self, to: SocketAddr) -> io::Result<TcpStream> {
-        if self.addresses.is_empty() {
-            return TcpStream::connect(to);
-        }
-        let from = self.addresses[self.next % self.addresses.len()];
-        self.next += 1;
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        socket.bind(&SocketAddr::new(from, 0).into())?;
+        socket.set_recv_buffer_size(self.buffer_bytes)?;
+        if !self.addresses.is_empty() {
+            let from = self.addresses[self.next % self.addresses.len()];
+            self.next += 1;
+            socket.bind(&SocketAddr::new(from, 0).into())?;
+        }
         match socket.connect(&to.into()) {
             Err(error) if !is_under_way(&error) => Err(error),
             _ => Ok(TcpStream::from_std(socket.into())),

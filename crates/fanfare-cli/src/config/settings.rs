@@ -192,7 +192,8 @@ settings! {
         idle_timeout: Duration = Duration::from_secs(75),
         /// How long a client may read nothing while there is something for it to read.
         write_timeout: Duration = Duration::from_mins(1),
-        /// What is kept of an answer that its client has not read.
+        /// What is kept of an answer that its client has not read, also by the operating system. Over a long
+        /// way it bounds how fast one client can be replayed to: by so much in a round trip.
         write_buffer: Size = Size(64 * Size::KIB),
         /// Requests at once in one HTTP/2 connection.
         max_requests_per_connection: NonZeroU32 = at_least_one!(NonZeroU32, 200),

@@ -94,7 +94,8 @@ impl Connector {
     ) {
         let shared = self.0.clone();
         tokio::spawn(async move {
-            set_up(&socket, shared.patience);
+            #[cfg(not(target_os = "linux"))]
+            set_up(&socket);
             match tls {
                 None => shared.serve_plain(socket, peer, entered).await,
                 Some(tls) => shared.serve_tls(socket, peer, &tls, &entered).await,
@@ -120,18 +121,25 @@ fn http(settings: &Settings) -> Http {
     http
 }
 
-/// What cannot be set stays as it is: the connection works all the same.
-fn set_up(socket: &TcpStream, patience: Patience) {
+/// What cannot be set stays as it is: connections work all the same. Linux gives the connections of a
+/// listener what is set on that.
+#[cfg(target_os = "linux")]
+pub(super) fn set_up_listener(listener: &tokio::net::TcpListener, settings: &Settings) {
+    use rustix::net::sockopt;
+
+    let _ = sockopt::set_tcp_nodelay(listener, true);
+    // A peer that is gone without a word confirms nothing. It may take twice as long as one that
+    // reads nothing, so that the watch sees those first.
+    let millis = u32::try_from(settings.write_timeout.as_millis()).unwrap_or(u32::MAX);
+    let _ = sockopt::set_tcp_user_timeout(listener, millis.saturating_mul(2));
+    // Otherwise the kernel keeps up to some MiB for each peer that does not read. It doubles the number,
+    // for what it needs itself.
+    let _ = sockopt::set_socket_send_buffer_size(listener, settings.write_buffer_bytes / 2);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_up(socket: &TcpStream) {
     let _ = socket.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    {
-        // A peer that is gone without a word confirms nothing. It may take twice as long as one that
-        // reads nothing, so that the watch sees those first.
-        let millis = u32::try_from(patience.write.as_millis()).unwrap_or(u32::MAX);
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(socket, millis.saturating_mul(2));
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = patience;
 }
 
 impl Shared {

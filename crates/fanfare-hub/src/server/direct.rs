@@ -2,7 +2,7 @@
 //! comes, and a task's otherwise.
 
 use std::{
-    io, mem,
+    io, mem, net,
     num::NonZeroUsize,
     pin::{Pin, pin},
     sync::Arc,
@@ -18,7 +18,13 @@ use fanfare_fanout::{
 use futures_core::Stream;
 use futures_util::FutureExt;
 use http::{Version, response::Parts};
-use tokio::{io::AsyncWriteExt, net::TcpStream, runtime::Handle, sync::Semaphore, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    runtime::{self, Runtime},
+    sync::Semaphore,
+    time::timeout,
+};
 
 use crate::{
     Hub,
@@ -48,9 +54,21 @@ pub(super) struct Direct(Arc<Shared>);
 struct Shared {
     api: Api,
     engine: Engine,
-    runtime: Handle,
     write_timeout: Duration,
     log_readers: Semaphore,
+    replays: Replays,
+}
+
+/// Threads for streams that are neither the engine's nor new: whoever has fallen behind, or has much to
+/// be replayed. A crowd of them holds up neither publishers nor those who come.
+struct Replays(Option<Runtime>);
+
+/// Whose task a stream has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// That of its connection.
+    New,
+    Replay,
 }
 
 /// A stream and its place among the connections.
@@ -106,7 +124,7 @@ impl Direct {
         Ok(Self(Arc::new(Shared {
             api,
             engine,
-            runtime: Handle::current(),
+            replays: Replays::start(threads)?,
             write_timeout: settings.write_timeout,
             log_readers: Semaphore::new(LOG_READERS),
         })))
@@ -119,7 +137,7 @@ impl Direct {
         if let Some(opening) = streaming.opening() {
             FRAMING.append(&opening, &mut begin);
         }
-        Connection { direct: self, streaming, entered }.run(socket, begin).await;
+        Connection { direct: self, streaming, entered }.run(Task::New, socket, begin).await;
     }
 
     /// Whether the engine can serve any stream.
@@ -139,7 +157,7 @@ impl Direct {
 }
 
 impl Connection {
-    async fn run(mut self, mut socket: TcpStream, mut unsent: Vec<u8>) {
+    async fn run(mut self, task: Task, mut socket: TcpStream, mut unsent: Vec<u8>) {
         loop {
             let step = self.gather(&mut unsent);
             if !self.write(&mut socket, mem::take(&mut unsent).into()).await {
@@ -147,6 +165,11 @@ impl Connection {
             }
             let step = match step {
                 Some(step) => step,
+                None if task == Task::New => {
+                    // It is of no use otherwise.
+                    let Ok(socket) = socket.into_std() else { return };
+                    return self.replay(socket, vec![]);
+                }
                 None => self.next().await,
             };
             match step {
@@ -163,6 +186,16 @@ impl Connection {
                 Step::CutOff => return self.is_cut_off(),
             }
         }
+    }
+
+    /// Goes on in a task of its own.
+    fn replay(self, socket: net::TcpStream, unsent: Vec<u8>) {
+        let direct = self.direct.clone();
+        direct.0.replays.spawn(async move {
+            if let Ok(socket) = TcpStream::from_std(socket) {
+                self.run(Task::Replay, socket, unsent).await;
+            }
+        });
     }
 
     /// Adds what is there without waiting, so that it goes in one write; tells what is next, if that is
@@ -271,13 +304,30 @@ impl engine::Client for Away {
             direct.0.api.hub().metrics().lags.inc();
         }
         let streaming = parked.go_on(&direct.0.api, after, digest);
-        let runtime = direct.0.runtime.clone();
         let connection = Connection { direct, streaming, entered: resting.rise() };
-        runtime.spawn(async move {
-            if let Ok(socket) = TcpStream::from_std(socket) {
-                connection.run(socket, unsent.into()).await;
-            }
-        });
+        connection.replay(socket, unsent.into());
+    }
+}
+
+impl Replays {
+    fn start(threads: NonZeroUsize) -> io::Result<Self> {
+        let mut builder = runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads.get()).thread_name("fanfare-replay").enable_all();
+        builder.build().map(Some).map(Self)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // It is there until this is dropped.
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(task);
+        }
+    }
+}
+
+impl Drop for Replays {
+    fn drop(&mut self) {
+        // Without waiting: this may be one of its own threads.
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 

@@ -166,6 +166,10 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppendError> {
         let Self { api, settings, listeners } = self;
         let grace = settings.grace;
+        #[cfg(target_os = "linux")]
+        for listener in &listeners {
+            connection::set_up_listener(&listener.tcp, &settings);
+        }
         let open = OpenConnections::new(settings.max_connections, api.hub());
         let direct = direct(&api, &settings);
         let connector = Connector::new(api.clone(), settings, direct.clone());
