@@ -23,7 +23,7 @@ use fanfare_bench::{
 use fanfare_wire::{Decoder, Event, Item};
 
 const USAGE: &str = "usage: codec [--rounds N | --quick]";
-const FULL: Plan = Plan { rounds: 15, measurement: Duration::from_millis(50) };
+const FULL: Plan = Plan { rounds: 9, measurement: Duration::from_millis(50) };
 const QUICK: Plan = Plan { rounds: 3, measurement: Duration::from_millis(20) };
 
 /// How many times as fast as axum fanfare means to encode.

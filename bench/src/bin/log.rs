@@ -42,7 +42,7 @@ struct Plan {
 }
 
 const DEFAULT: Plan =
-    Plan { rounds: 5, measurement: Duration::from_secs(2), replayed: 1_000_000, opened: 1_000_000 };
+    Plan { rounds: 3, measurement: Duration::from_secs(2), replayed: 1_000_000, opened: 1_000_000 };
 const FULL: Plan = Plan { opened: 10_000_000, ..DEFAULT };
 const QUICK: Plan =
     Plan { rounds: 3, measurement: Duration::from_millis(300), replayed: 100_000, opened: 100_000 };
@@ -54,7 +54,7 @@ const SYNCED_BYTES: usize = 300;
 const TOPICS: usize = 1000;
 /// What the hub reads at a time.
 const PAGE_EVENTS: usize = 512;
-const PAGE_BYTES: usize = 256 * 1024;
+const PAGE_BYTES: usize = 32 * 1024;
 
 const METHOD: &str = "\
 Every number is the median of all rounds, with the smallest and the largest in parentheses. Events
@@ -68,7 +68,7 @@ when each waits for a sync. How near the log comes to that: how many events shar
 which part of the time the disk is kept busy.";
 
 const REPLAY_NOTE: &str = "\
-Read page by page as the hub does (512 events, 256 KiB), up to the records that it encodes.";
+Read page by page as the hub does (512 events, 32 KiB), up to the records that it encodes.";
 
 const OPENING_NOTE: &str = "\
 In 1000 topics. Killed: the process that wrote it ended without closing it.";

@@ -23,7 +23,7 @@ pub struct Plan {
 
 impl Plan {
     /// For figures to quote.
-    pub const FULL: Self = Self { rounds: 7, milliseconds: 1000 };
+    pub const FULL: Self = Self { rounds: 5, milliseconds: 1000 };
     /// To see that it runs.
     pub const QUICK: Self = Self { rounds: 3, milliseconds: 200 };
 }

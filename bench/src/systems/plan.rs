@@ -22,11 +22,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// For figures to quote: about 13 minutes.
+    /// For figures to quote: about a quarter of an hour.
     pub(super) const FULL: Self = Self {
         rounds: 3,
         warm_up: Duration::from_millis(500),
-        steady: Duration::from_secs(4),
+        steady: Duration::from_secs(3),
         flood_events: 20_000,
         flood: Duration::from_secs(3),
         whole_flood: Duration::from_secs(30),

@@ -71,7 +71,7 @@ fn measure(bench: Bench<'_>, scenarios: &[Scenario]) -> Samples {
     let mut samples = Samples::default();
     let mut progress = Progress::new(bench.plan.rounds, scenarios);
     for round in 1..=bench.plan.rounds {
-        for scenario in scenarios {
+        for scenario in scenarios.iter().filter(|one| round <= one.most_rounds) {
             // Another one begins each time.
             let mut cases: Vec<_> = scenario.cases.iter().collect();
             let first = (round - 1) % cases.len();
@@ -102,9 +102,11 @@ struct Progress {
 
 impl Progress {
     fn new(rounds: usize, scenarios: &[Scenario]) -> Self {
-        let cases = scenarios.iter().flat_map(|scenario| &scenario.cases);
-        let round: u32 = cases.map(|case| case.seconds).sum();
-        let all = round * u32::try_from(rounds).unwrap_or(u32::MAX);
+        let seconds = |scenario: &Scenario| {
+            let round: u32 = scenario.cases.iter().map(|case| case.seconds).sum();
+            round * u32::try_from(scenario.rounds(rounds)).unwrap_or(u32::MAX)
+        };
+        let all = scenarios.iter().map(seconds).sum();
         Self { rounds, start: Instant::now(), done: 0, all }
     }
 

@@ -32,6 +32,7 @@ pub(super) fn scenario() -> Scenario {
             Figure::LoadBusyPercent,
         ],
         compared: &[Figure::MillionDeliveriesPerSecond],
+        most_rounds: 2,
         cases: vec![
             Case::new(System::Hub, APART, 4, |bench| {
                 measure(bench, 1, pinned::SERVER, pinned::LOAD)

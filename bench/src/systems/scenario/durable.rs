@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Write, time::Instant};
 
-use super::{Case, Name, PER_MILLISECOND, Scenario, steady};
+use super::{ALL, Case, Name, PER_MILLISECOND, Scenario, steady};
 use crate::{
     program::Outcome,
     systems::{
@@ -36,6 +36,7 @@ pub(super) fn scenario() -> Scenario {
             Figure::CpuUsPerDelivery,
         ],
         compared: &[],
+        most_rounds: ALL,
         cases,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bench, Case, Name, Scenario, figures_of};
+use super::{ALL, Bench, Case, Name, Scenario, figures_of};
 use crate::{
     program::Outcome,
     systems::{
@@ -31,6 +31,7 @@ pub(super) fn scenario() -> Scenario {
             large one. Both loads are on one CPU, where the flood's gives way to the other.",
         columns: &[Figure::LatencyMsP50, Figure::LatencyMsP99, Figure::ServerBusyPercent],
         compared: &[],
+        most_rounds: ALL,
         cases: vec![
             Case::new(System::Hub, ALONE, 5, |bench| {
                 let hub = System::Hub.start(bench.tools)?;

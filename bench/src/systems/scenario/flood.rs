@@ -1,6 +1,6 @@
 //! One publisher that publishes the next event as soon as the one before is answered.
 
-use super::{Bench, Case, Name, Scenario, figures_of};
+use super::{ALL, Bench, Case, Name, Scenario, figures_of};
 use crate::{
     program::Outcome,
     systems::{
@@ -29,6 +29,7 @@ pub(super) fn scenario() -> Scenario {
             Figure::LoadBusyPercent,
         ],
         compared: &[Figure::MillionDeliveriesPerSecond],
+        most_rounds: ALL,
         cases: Case::of_each(&IN_MEMORY, 5, measure),
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn scenario() -> Scenario {
             until each was answered.",
         columns: &[Figure::KibPerSubscriber, Figure::ConnectsPerSecond],
         compared: &[Figure::ConnectsPerSecond],
+        most_rounds: 2,
         cases: Case::of_each(&IN_MEMORY, 5, measure),
     }
 }

@@ -47,6 +47,9 @@ pub(super) enum Name {
     Cores,
 }
 
+/// The rounds of a scenario that takes part in all.
+const ALL: usize = usize::MAX;
+
 /// A table to be.
 pub(super) struct Scenario {
     pub(super) name: Name,
@@ -56,6 +59,8 @@ pub(super) struct Scenario {
     pub(super) columns: &'static [Figure],
     /// Columns behind which stands the ratio to the first row.
     pub(super) compared: &'static [Figure],
+    /// So many rounds are enough: what takes long, and is much the same in each.
+    pub(super) most_rounds: usize,
     pub(super) cases: Vec<Case>,
 }
 
@@ -76,6 +81,13 @@ type Measure = Box<dyn Fn(&Bench<'_>) -> Outcome<Figures>>;
 pub(super) struct Bench<'a> {
     pub(super) tools: &'a Tools,
     pub(super) plan: Plan,
+}
+
+impl Scenario {
+    /// How often it is measured, if there are so many rounds.
+    pub(super) fn rounds(&self, rounds: usize) -> usize {
+        rounds.min(self.most_rounds)
+    }
 }
 
 impl Case {

@@ -1,6 +1,6 @@
 //! The cost of a delivery, at a rate that leaves nobody behind.
 
-use super::{Bench, Case, Name, Scenario, figures_of};
+use super::{ALL, Bench, Case, Name, Scenario, figures_of};
 use crate::{
     program::Outcome,
     systems::{
@@ -26,6 +26,7 @@ pub(super) fn scenario() -> Scenario {
         note: "20,000 deliveries a second. The last: the time until all subscribers have an event.",
         columns: COLUMNS,
         compared: COMPARED,
+        most_rounds: ALL,
         cases: Case::of_each(&IN_MEMORY, 5, |bench, system| measure(bench, system, 1_000, 20)),
     }
 }
@@ -37,6 +38,7 @@ pub(super) fn with_many() -> Scenario {
         note: "20,000 deliveries a second. There are few events, so that p99 is the slowest of them.",
         columns: COLUMNS,
         compared: COMPARED,
+        most_rounds: 2,
         cases: Case::of_each(&IN_MEMORY, 6, |bench, system| measure(bench, system, 10_000, 2)),
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn scenario() -> Scenario {
             Figure::LostEvents,
         ],
         compared: &[Figure::CpuUsPerDelivery],
+        most_rounds: 2,
         cases: vec![
             Case::new(System::Hub, ONE, 5, |bench| measure(bench, 1)),
             Case::new(System::Hub, MANY, 6, |bench| measure(bench, 10_000)),

@@ -29,6 +29,9 @@ mod gap;
 // Positions that a log gives, and what is in the log only.
 mod given;
 
+// Frames that somebody else has made, and channels that skip.
+mod ready;
+
 // Several channels read in one order.
 mod positions;
 
