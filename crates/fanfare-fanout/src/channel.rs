@@ -293,15 +293,9 @@ impl<A: ?Sized> Channel<A> {
         &self,
         events: impl IntoIterator<Item = (Position, Event)>,
     ) -> Result<(), Closed> {
-        let events: Vec<_> = events.into_iter().collect();
-        let mut state = self.shared.open()?;
-        for (position, event) in events {
-            if position > state.window.newest() {
-                self.shared.push(&mut state, position, event, None);
-            }
-        }
-        release(state);
-        Ok(())
+        self.append_newer(events, |state, position, event| {
+            self.shared.push(state, position, event, None);
+        })
     }
 
     /// As [`append_at`](Self::append_at), of frames that are ready. They are given out as they are,
@@ -331,11 +325,24 @@ impl<A: ?Sized> Channel<A> {
         &self,
         frames: impl IntoIterator<Item = (Position, Frame)>,
     ) -> Result<(), Closed> {
-        let frames: Vec<_> = frames.into_iter().collect();
+        let frames = frames.into_iter().filter(|(_, frame)| !frame.bytes.is_empty());
+        self.append_newer(frames, |state, position, frame| {
+            state.window.append_frame(position, &frame);
+        })
+    }
+
+    /// Appends what is newer than the newest, and wakes each waiting reader once for all of it.
+    fn append_newer<T>(
+        &self,
+        items: impl IntoIterator<Item = (Position, T)>,
+        append: impl Fn(&mut State<A>, Position, T),
+    ) -> Result<(), Closed> {
+        // The caller's iterator may do anything: it runs before the lock is taken.
+        let items: Vec<_> = items.into_iter().collect();
         let mut state = self.shared.open()?;
-        for (position, frame) in frames {
-            if position > state.window.newest() && !frame.bytes.is_empty() {
-                state.window.append_frame(position, &frame);
+        for (position, item) in items {
+            if position > state.window.newest() {
+                append(&mut state, position, item);
             }
         }
         release(state);
