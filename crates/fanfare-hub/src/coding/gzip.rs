@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use fanfare_fanout::Digest;
-use flate2::{Compress, CompressError, Compression, Crc, FlushCompress};
+use flate2::{Compress, Compression, Crc, FlushCompress};
 
 /// No name, no time, an unknown system (RFC 1952, section 2.3).
 pub(super) const HEAD: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -17,20 +17,17 @@ thread_local! {
 /// Blocks that end with a full flush.
 pub(super) fn compress(text: &[u8]) -> Vec<u8> {
     let compressed = COMPRESS.with_borrow_mut(|compress| try_compress(compress, text));
-    compressed.unwrap_or_else(|_| store(text))
+    compressed.unwrap_or_else(|| store(text))
 }
 
-fn try_compress(compress: &mut Compress, text: &[u8]) -> Result<Vec<u8>, CompressError> {
+/// All in one call: one that has too little room may leave the end of the flush out.
+fn try_compress(compress: &mut Compress, text: &[u8]) -> Option<Vec<u8>> {
     compress.reset();
-    let mut out = Vec::with_capacity(text.len() / 2 + 64);
-    let mut taken = 0;
-    // It is done when there is room left.
-    while taken < text.len() || out.len() == out.capacity() {
-        out.reserve(text.len() / 4 + 64);
-        compress.compress_vec(&text[taken..], &mut out, FlushCompress::Full)?;
-        taken = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
-    }
-    Ok(out)
+    // More than what cannot be compressed becomes.
+    let mut out = Vec::with_capacity(text.len() + text.len() / 8 + 128);
+    compress.compress_vec(text, &mut out, FlushCompress::Full).ok()?;
+    let is_whole = compress.total_in() == text.len() as u64 && out.len() < out.capacity();
+    is_whole.then_some(out)
 }
 
 /// Stored blocks (RFC 1951, section 3.2.4).

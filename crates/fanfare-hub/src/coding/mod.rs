@@ -300,6 +300,17 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_compressed_can_be_read_at_once_whatever_its_length() {
+        for coding in Coding::COMPRESSED {
+            for len in 190..600 {
+                let text = noise(len, len as u64);
+                let bytes = [coding.head(), &coding.block(text.clone()).bytes].concat();
+                assert!(decoded_so_far(coding, &bytes) == text, "{coding:?}: {len}");
+            }
+        }
+    }
+
+    #[test]
     fn long_text_is_compressed_in_pieces() {
         let text: Bytes = Event::new("x".repeat(3 * LARGEST)).to_bytes();
         for coding in Coding::COMPRESSED {
