@@ -67,6 +67,7 @@ impl Sources {
         if !self.addresses.is_empty() {
             let from = self.addresses[self.next % self.addresses.len()];
             self.next += 1;
+            choose_port_late(&socket)?;
             socket.bind(&SocketAddr::new(from, 0).into())?;
         }
         match socket.connect(&to.into()) {
@@ -74,6 +75,16 @@ impl Sources {
             _ => Ok(TcpStream::from_std(socket.into())),
         }
     }
+}
+
+/// Has `connect` choose the port, which knows where to. `bind` does not, so it would pass over each port
+/// that a run before has left in `TIME_WAIT`, one by one.
+fn choose_port_late(socket: &Socket) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = socket;
+    Ok(())
 }
 
 fn is_under_way(error: &io::Error) -> bool {
