@@ -40,7 +40,7 @@ pub struct Measured {
 /// Where a number lay over all rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
-    /// The middle one.
+    /// The middle one, or what lies between the two in the middle.
     pub median: f64,
     /// The smallest.
     pub min: f64,
@@ -159,7 +159,8 @@ impl Spread {
         let mut values: Vec<_> = values.collect();
         values.sort_unstable_by(f64::total_cmp);
         let (min, max) = (values[0], values[values.len() - 1]);
-        Self { median: values[values.len() / 2], min, max }
+        let median = values[(values.len() - 1) / 2].midpoint(values[values.len() / 2]);
+        Self { median, min, max }
     }
 
     /// In another unit.

@@ -52,14 +52,21 @@ impl Inbox {
         })
     }
 
-    /// Gives the command back if nobody looks any more.
-    pub(super) fn command(&self, command: Command) -> Result<(), Command> {
+    /// Puts a command where the thread finds it when it is woken. Gives it back if nobody looks any more.
+    pub(super) fn post(&self, command: Command) -> Result<(), Command> {
         match &mut *self.mail() {
             Some(mail) => mail.commands.push(command),
             None => return Err(command),
         }
-        self.wake();
         Ok(())
+    }
+
+    /// Wakes the thread if commands lie here.
+    pub(super) fn wake_for_commands(&self) {
+        let has_commands = self.mail().as_ref().is_some_and(|mail| !mail.commands.is_empty());
+        if has_commands {
+            self.wake();
+        }
     }
 
     fn news(&self, channel: usize) {

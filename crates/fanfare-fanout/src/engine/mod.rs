@@ -177,13 +177,14 @@ impl Engine {
         Ok(Self(Arc::new(threads)))
     }
 
-    /// Takes a socket over, until its client [leaves](Client::leave).
+    /// Takes a socket over, until its client [leaves](Client::leave). It is served from the next
+    /// [`settle`](Self::settle) on, which may be for many.
     pub fn adopt(&self, adoption: Adoption) {
         let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
         let inboxes = &self.0.inboxes;
         let mut command = Command::Adopt(adoption);
         for inbox in inboxes.iter().cycle().skip(turn % inboxes.len()).take(inboxes.len()) {
-            match inbox.command(command) {
+            match inbox.post(command) {
                 Ok(()) => return,
                 // Its thread is no more.
                 Err(refused) => command = refused,
@@ -192,6 +193,12 @@ impl Engine {
         if let Command::Adopt(adoption) = command {
             adoption.give_back(Why::Refused);
         }
+    }
+
+    /// Has those who were adopted served. It costs little if there are none, so whoever adopts a crowd one by
+    /// one may well call it as often, each time a little later than [`adopt`](Self::adopt).
+    pub fn settle(&self) {
+        self.0.inboxes.iter().for_each(|inbox| inbox.wake_for_commands());
     }
 
     /// Whether no thread is left: each has [failed](Observer::failed).
@@ -209,7 +216,8 @@ impl Threads {
     fn tell(&self, command: impl Fn() -> Command) {
         for inbox in &self.inboxes {
             // A thread that is no more has nothing to do.
-            let _ = inbox.command(command());
+            let _ = inbox.post(command());
+            inbox.wake_for_commands();
         }
     }
 }

@@ -128,6 +128,7 @@ impl Running {
         let (sender, left) = mpsc::channel();
         let (digest, client) = (Digest::EMPTY, Box::new(Leaver(sender)));
         self.engine.adopt(Adoption { socket, channels, after, digest, until, client });
+        self.engine.settle();
         Peer { socket: peer, left }
     }
 

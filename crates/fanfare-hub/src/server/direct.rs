@@ -174,7 +174,7 @@ impl Connection {
             };
             match step {
                 Step::Bytes(bytes) => FRAMING.append(&bytes, &mut unsent),
-                Step::Part => return self.part(socket),
+                Step::Part => return self.part(socket).await,
                 Step::End => {
                     // Whoever is gone needs no end.
                     if self.write(&mut socket, LAST_CHUNK).await {
@@ -265,7 +265,7 @@ impl Connection {
     }
 
     /// Gives the socket to the engine.
-    fn part(self, socket: TcpStream) {
+    async fn part(self, socket: TcpStream) {
         let Self { direct, streaming, entered } = self;
         // It is of no use otherwise.
         let (Ok(socket), Some((reading, parked))) = (socket.into_std(), streaming.park()) else {
@@ -280,6 +280,9 @@ impl Connection {
             // It may have come too late to be given back with all others.
             shared.engine.recall();
         }
+        // Others who come at this moment may part with theirs first: it wakes the engine once for all.
+        tokio::task::yield_now().await;
+        shared.engine.settle();
     }
 }
 
