@@ -18,7 +18,8 @@ pub(in crate::systems) const FLOODED: &str = "fanfare hub, engine: beside the fl
 
 const SMALL: u32 = 10;
 const LARGE: u32 = 10_000;
-const RATE: u32 = 20;
+/// Enough that the 99th percentile is not one event, which the machine may have held up.
+const RATE: u32 = 100;
 /// For the small topic to connect, and to end, while the flood goes on.
 const MARGIN: Duration = Duration::from_secs(5);
 const LONGEST_CONNECT: Duration = Duration::from_secs(20);
@@ -27,7 +28,7 @@ pub(super) fn scenario() -> Scenario {
     Scenario {
         name: Name::Fairness,
         title: "A topic of 10 subscribers, and a flooded one of 10,000",
-        note: "20 events a second to the small topic; one publisher as fast as it is answered to the \
+        note: "100 events a second to the small topic; one publisher as fast as it is answered to the \
             large one. Both loads are on one CPU, where the flood's gives way to the other.",
         columns: &[Figure::LatencyMsP50, Figure::LatencyMsP99, Figure::ServerBusyPercent],
         compared: &[],

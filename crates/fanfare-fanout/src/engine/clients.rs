@@ -25,6 +25,8 @@ pub(super) struct Seat {
     pub(super) digest: Digest,
     /// What its socket does not take yet.
     pub(super) blocked: Option<Box<Blocked>>,
+    /// It waits for a turn of its own.
+    pub(super) is_queued: bool,
     /// The tick of the last write.
     pub(super) written: u64,
     /// The tick in which it is to be given back.

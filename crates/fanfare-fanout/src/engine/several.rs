@@ -22,8 +22,6 @@ pub(super) struct Several {
     positions: Positions,
     news: Arc<News>,
     waker: Waker,
-    /// It waits for its turn.
-    pub(super) is_queued: bool,
 }
 
 /// What its channels wake.
@@ -47,7 +45,7 @@ impl Several {
         let cursors = cursors.collect::<Option<_>>()?;
         let news = Arc::new(News { inbox, key, is_told: AtomicBool::new(false) });
         let waker = Waker::from(news.clone());
-        Some(Self { cursors, positions, news, waker, is_queued: false })
+        Some(Self { cursors, positions, news, waker })
     }
 
     /// What is next; if there is nothing, news are told.

@@ -21,11 +21,10 @@ use super::{
 };
 use crate::{Channel, Position};
 
-/// Clients that are visited before others get a turn.
+/// Clients that are visited before others get a turn, and what they are given until then.
 const SLICE: usize = 64;
-/// Runs that a client is given in a row when its socket takes more again.
-const RUNS_IN_A_ROW: usize = 16;
-const EVENTS: usize = 1024;
+const SLICE_BYTES: u64 = 256 * 1024;
+const EVENTS: usize = 256;
 /// How precise times are: a part of the silence before a comment, within bounds.
 const TICKS_PER_SILENCE: u32 = 32;
 const SHORTEST_TICK: Duration = Duration::from_millis(5);
@@ -42,8 +41,7 @@ pub(super) struct Thread {
     clients: Slab<Seat>,
     channels: Slab<Readers>,
     keys: HashMap<usize, u32>,
-    /// What has news, and waits for its turn.
-    queue: VecDeque<Work>,
+    waiting: Waiting,
     wheel: Wheel,
     tick: u64,
     runs: Runs,
@@ -52,13 +50,16 @@ pub(super) struct Thread {
     is_over: bool,
 }
 
-/// Whose turn it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    /// The readers of a channel.
-    Channel(u32),
-    /// A client that reads several channels.
-    Client(u32),
+/// What waits for its turn. In each turn of the thread, some of each is done.
+#[derive(Default)]
+struct Waiting {
+    commands: VecDeque<Command>,
+    /// Channels that have news.
+    channels: VecDeque<u32>,
+    /// Clients that have news of their own: they read several channels, or their socket takes more again.
+    clients: VecDeque<u32>,
+    /// Clients to look at because of the time.
+    looks: VecDeque<Entry>,
 }
 
 /// What came of a visit.
@@ -88,7 +89,7 @@ impl Thread {
             clients: Slab::new(),
             channels: Slab::new(),
             keys: HashMap::new(),
-            queue: VecDeque::new(),
+            waiting: Waiting::default(),
             wheel: Wheel::new(Instant::now(), tick),
             tick: 0,
             runs: Runs::default(),
@@ -114,7 +115,7 @@ impl Thread {
 
     /// Waits until there is something to do.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let wait = if self.queue.is_empty() {
+        let wait = if self.waiting.is_empty() {
             self.wheel.idle(Instant::now())
         } else {
             Some(Duration::ZERO)
@@ -127,10 +128,8 @@ impl Thread {
         self.tick = self.wheel.tick(now);
         events.iter().filter(|event| event.token() != INBOX).for_each(|event| self.notice(event));
         self.read(mail);
-        for entry in self.wheel.take(now) {
-            self.look_at(entry);
-        }
-        self.sweep();
+        self.waiting.looks.extend(self.wheel.take(now));
+        self.work();
         self.tell();
     }
 
@@ -142,30 +141,40 @@ impl Thread {
         for client in mail.clients.drain(..) {
             self.has_own_news(client);
         }
-        for command in mail.commands.drain(..) {
+        self.waiting.commands.extend(mail.commands.drain(..));
+    }
+
+    /// Does some of what waits.
+    fn work(&mut self) {
+        for command in slice(&mut self.waiting.commands) {
             match command {
                 Command::Adopt(adoption) => self.adopt(adoption),
                 Command::Recall => self.recall(),
                 Command::Stop => self.is_over = true,
             }
         }
+        for entry in slice(&mut self.waiting.looks) {
+            self.look_at(entry);
+        }
+        if let Some(channel) = self.waiting.channels.pop_front() {
+            self.sweep_channel(channel);
+        }
+        self.visit_clients();
     }
 
     fn has_news(&mut self, channel: usize) {
         let Some(readers) = self.channels.get_mut(channel) else { return };
         readers.has_more = true;
         if !mem::replace(&mut readers.is_queued, true) {
-            self.queue.extend(u32::try_from(channel).ok().map(Work::Channel));
+            self.waiting.channels.extend(u32::try_from(channel).ok());
         }
     }
 
-    /// A client that reads several channels has news.
+    /// A client has news of its own. If it is another than the one that was told of, it is visited in vain.
     fn has_own_news(&mut self, key: u32) {
         let Some(seat) = self.clients.get_mut(key as usize) else { return };
-        // It may be another than the one that was told of.
-        let Reading::Several(several) = &mut seat.reading else { return };
-        if !mem::replace(&mut several.is_queued, true) {
-            self.queue.push_back(Work::Client(key));
+        if !mem::replace(&mut seat.is_queued, true) {
+            self.waiting.clients.push_back(key);
         }
     }
 
@@ -187,6 +196,7 @@ impl Thread {
             after,
             digest,
             blocked: None,
+            is_queued: false,
             written: self.tick,
             look: u64::MAX,
             until: until.map_or(u64::MAX, |until| self.wheel.tick(until).saturating_add(1)),
@@ -198,7 +208,7 @@ impl Thread {
         self.sit_down(key);
         self.runs.clear();
         if self.visit(key) == Visit::Given {
-            self.goes_on(key);
+            self.has_own_news(key);
         }
     }
 
@@ -211,15 +221,6 @@ impl Thread {
         let place = channel.place_after(after)?;
         let channel = self.channel(channel)?;
         Some(Reading::One { channel, index: 0, place })
-    }
-
-    /// A client has more to read, when others have had their turn.
-    fn goes_on(&mut self, key: u32) {
-        match self.clients.get(key as usize).map(|seat| &seat.reading) {
-            Some(Reading::One { channel, .. }) => self.has_news(*channel as usize),
-            Some(Reading::Several(_)) => self.has_own_news(key),
-            None => {}
-        }
     }
 
     /// The key of a channel.
@@ -283,25 +284,8 @@ impl Thread {
             return self.leave(key, why);
         }
         if event.is_writable() && seat.blocked.is_some() {
-            self.go_on(key);
+            self.has_own_news(key);
         }
-    }
-
-    /// A socket takes more again.
-    fn go_on(&mut self, key: u32) {
-        let Some(seat) = self.clients.get_mut(key as usize) else { return };
-        match seat.go_on(self.tick) {
-            Took::NotAll => return,
-            Took::Gone => return self.leave(key, Why::Gone),
-            Took::Everything => {}
-        }
-        self.runs.clear();
-        for _ in 0..RUNS_IN_A_ROW {
-            if self.visit(key) != Visit::Given {
-                return;
-            }
-        }
-        self.goes_on(key);
     }
 
     /// Looks at a client because of the time.
@@ -339,23 +323,18 @@ impl Thread {
         true
     }
 
-    /// Gives whoever's turn it is some of what there is.
-    fn sweep(&mut self) {
-        self.runs.clear();
-        match self.queue.pop_front() {
-            Some(Work::Channel(channel)) => self.sweep_channel(channel),
-            Some(Work::Client(key)) => self.sweep_client(key),
-            None => {}
-        }
-    }
-
     /// Visits some of the readers of a channel.
     fn sweep_channel(&mut self, channel: u32) {
         let Some(readers) = self.channels.get_mut(channel as usize) else { return };
         if readers.left == 0 {
             readers.begin_sweep();
         }
+        self.runs.clear();
+        let enough = self.tally.bytes + SLICE_BYTES;
         for _ in 0..SLICE {
+            if self.tally.bytes >= enough {
+                break;
+            }
             let Some(readers) = self.channels.get_mut(channel as usize) else { return };
             let Some(key) = readers.next_key() else { break };
             if self.visit(key) == Visit::Given
@@ -367,14 +346,32 @@ impl Thread {
         let Some(readers) = self.channels.get_mut(channel as usize) else { return };
         readers.is_queued = readers.left > 0 || readers.has_more;
         if readers.is_queued {
-            self.queue.push_back(Work::Channel(channel));
+            self.waiting.channels.push_back(channel);
         }
     }
 
-    fn sweep_client(&mut self, key: u32) {
+    /// Visits some of the clients that have news of their own.
+    fn visit_clients(&mut self) {
+        let enough = self.tally.bytes + SLICE_BYTES;
+        for _ in 0..SLICE.min(self.waiting.clients.len()) {
+            if self.tally.bytes >= enough {
+                break;
+            }
+            let Some(key) = self.waiting.clients.pop_front() else { break };
+            self.visit_client(key);
+        }
+    }
+
+    fn visit_client(&mut self, key: u32) {
         let Some(seat) = self.clients.get_mut(key as usize) else { return };
-        let Reading::Several(several) = &mut seat.reading else { return };
-        several.is_queued = false;
+        seat.is_queued = false;
+        match seat.go_on(self.tick) {
+            Took::NotAll => return,
+            Took::Gone => return self.leave(key, Why::Gone),
+            Took::Everything => {}
+        }
+        // Its channel may be another than that of the one before.
+        self.runs.clear();
         if self.visit(key) == Visit::Given {
             self.has_own_news(key);
         }
@@ -483,12 +480,29 @@ impl Drop for Thread {
         // Nobody who is given back is to come here again.
         let mail = self.inbox.close();
         self.recall();
-        for command in mail.commands {
+        for command in self.waiting.commands.drain(..).chain(mail.commands) {
             if let Command::Adopt(adoption) = command {
                 adoption.give_back(Why::Recalled);
             }
         }
     }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        let Self { commands, channels, clients, looks } = self;
+        commands.is_empty() && channels.is_empty() && clients.is_empty() && looks.is_empty()
+    }
+}
+
+/// The first of what waits, as many as are one slice.
+fn slice<T>(queue: &mut VecDeque<T>) -> Vec<T> {
+    let first = queue.drain(..SLICE.min(queue.len())).collect();
+    if queue.is_empty() {
+        // A burst of clients may come once.
+        queue.shrink_to(SLICE);
+    }
+    first
 }
 
 impl Deliveries {
@@ -593,6 +607,7 @@ mod tests {
         };
         adopt();
         first.read(&mut Mail::default());
+        first.work();
         adopt();
         adopt();
         // One that was read, and one that was not; the other thread has one.
@@ -627,13 +642,69 @@ mod tests {
                 small.append(Event::new("y")).unwrap();
                 thread.read(&mut mail);
             }
-            thread.sweep();
+            thread.work();
             let Deliveries { count, frames, .. } = mem::take(&mut thread.tally);
             delivered.push((count, frames));
         }
         // The third slice is given both events; the small channel has its turn in between.
         let (one, both) = ((slice, slice), (slice, 2 * slice));
         assert_eq!(delivered, [one, (1, 1), both, (1, 1), both]);
+    }
+
+    #[test]
+    fn neither_does_a_crowd_of_clients_each_with_news_of_its_own() {
+        let mut thread = thread();
+        let [crowd, small] = [0; 2].map(|_| Channel::<()>::new(Options::default()));
+        let peers = adopt(&mut thread, &crowd, 3 * SLICE);
+        let _small = adopt(&mut thread, &small, 1);
+        let keys: Vec<_> = thread.clients.iter().map(|(key, _)| key).take(peers.len()).collect();
+        crowd.append(Event::new("x")).unwrap();
+        small.append(Event::new("x")).unwrap();
+        // As if each had been blocked, and its socket took more now.
+        for key in keys {
+            thread.has_own_news(u32::try_from(key).unwrap());
+        }
+        thread.has_news(thread.keys[&small.address()] as usize);
+        thread.work();
+        assert_eq!(thread.tally.count, SLICE as u64 + 1);
+        thread.work();
+        thread.work();
+        assert_eq!(thread.tally.count, 3 * SLICE as u64 + 1);
+        assert!(thread.waiting.is_empty());
+    }
+
+    #[test]
+    fn neither_does_a_burst_of_new_clients() {
+        let mut thread = thread();
+        let channel = Channel::<()>::new(Options::default());
+        let mut peers = vec![];
+        for _ in 0..=SLICE {
+            let (adoption, peer) = adoption(&channel, Box::new(Nobody));
+            peers.push(peer);
+            assert!(thread.inbox.post(Command::Adopt(adoption)).is_ok());
+        }
+        thread.read(&mut Mail::default());
+        for clients in [SLICE, SLICE + 1] {
+            thread.work();
+            assert_eq!(thread.clients.len(), clients);
+        }
+        assert!(thread.waiting.is_empty());
+    }
+
+    #[test]
+    fn a_slice_is_short_where_there_is_much_to_give() {
+        let mut thread = thread();
+        let channel = Channel::<()>::new(Options::default());
+        let _peers = adopt(&mut thread, &channel, SLICE);
+        let large = "x".repeat(usize::try_from(SLICE_BYTES / 3).unwrap());
+        channel.append(Event::new(large)).unwrap();
+        thread.read(&mut Mail::default());
+        thread.work();
+        assert_eq!(thread.tally.count, 3);
+        while !thread.waiting.is_empty() {
+            thread.work();
+        }
+        assert_eq!(thread.tally.count, SLICE as u64);
     }
 
     #[test]
@@ -644,14 +715,14 @@ mod tests {
         let _peers = adopt(&mut thread, &channel, count);
         channel.append(Event::new("x")).unwrap();
         thread.read(&mut Mail::default());
-        thread.sweep();
+        thread.work();
         // One that was visited, one that was not.
         for index in [count - 1, 3] {
             let key = thread.channels[0].keys[index];
             thread.leave(key, Why::Recalled);
         }
-        while !thread.queue.is_empty() {
-            thread.sweep();
+        while !thread.waiting.is_empty() {
+            thread.work();
         }
         assert_eq!(thread.tally.frames, count as u64 - 1);
         assert_eq!(thread.clients.len(), count - 2);

@@ -41,6 +41,10 @@ use super::{
 /// How many streams read the log at the same time. More wait for their turn.
 const LOG_READERS: usize = 64;
 
+/// How far a thread that replays gives way to others.
+#[cfg(target_os = "linux")]
+const REPLAY_NICENESS: i32 = 10;
+
 /// So many bytes are worth a write of their own.
 const ENOUGH_BYTES: usize = 16 * 1024;
 
@@ -316,6 +320,7 @@ impl Replays {
     fn start(threads: NonZeroUsize) -> io::Result<Self> {
         let mut builder = runtime::Builder::new_multi_thread();
         builder.worker_threads(threads.get()).thread_name("fanfare-replay").enable_all();
+        builder.on_thread_start(give_way);
         builder.build().map(Some).map(Self)
     }
 
@@ -325,6 +330,13 @@ impl Replays {
             runtime.spawn(task);
         }
     }
+}
+
+/// Lets publishers and whatever is live go before this thread, where they share a CPU.
+fn give_way() {
+    // On Linux it is the thread's, elsewhere it would be the whole process's. It may always be raised.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(REPLAY_NICENESS);
 }
 
 impl Drop for Replays {
