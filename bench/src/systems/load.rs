@@ -80,15 +80,19 @@ pub(super) struct Wrong {
     pub(super) lost: f64,
     doubled: f64,
     out_of_order: f64,
+    astray: f64,
     ended_streams: f64,
 }
 
 impl Wrong {
     /// What else is wrong than that events are lost, which a flood may bring about.
     pub(super) fn beside_losses(&self) -> Option<String> {
-        let Self { doubled, out_of_order, ended_streams, .. } = self;
-        (doubled + out_of_order + ended_streams > 0.0).then(|| {
-            format!("{doubled} doubled, {out_of_order} out of order, {ended_streams} streams ended")
+        let Self { doubled, out_of_order, astray, ended_streams, .. } = self;
+        (doubled + out_of_order + astray + ended_streams > 0.0).then(|| {
+            format!(
+                "{doubled} doubled, {out_of_order} out of order, {astray} at subscribers of other topics, \
+                 {ended_streams} streams ended"
+            )
         })
     }
 }

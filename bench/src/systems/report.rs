@@ -45,23 +45,24 @@ impl Report<'_> {
         )
     }
 
-    fn method(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let rounds = match self.plan.rounds {
-            1 => "One round".to_owned(),
-            rounds => format!("Medians of {rounds} rounds (smallest to largest)"),
-        };
+    fn method(f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "One server on CPU 0 at a time, started afresh for each run, one thread that does the work; \
              `fanfare bench` on CPU 1; loopback; events of 100 bytes, published over HTTP. \
-             {rounds}, in which all take their turn; ratios round by round, to the first row. \
+             Medians of rounds (smallest to largest), in which all take their turn; ratios round by \
+             round, to the first row. \
              bench/README.md tells how each is configured, and \
              systems.json has every single figure.\n"
         )
     }
 
     fn scenario(&self, f: &mut Formatter<'_>, scenario: &Scenario) -> fmt::Result {
-        writeln!(f, "## {}\n\n{}\n", scenario.title, scenario.note)?;
+        let rounds = match scenario.rounds(self.plan.rounds) {
+            1 => "One round.".to_owned(),
+            rounds => format!("{rounds} rounds."),
+        };
+        writeln!(f, "## {}\n\n{} {rounds}\n", scenario.title, scenario.note)?;
         let mut head = vec!["system"];
         for &column in scenario.columns {
             head.push(column.title());
@@ -112,7 +113,8 @@ impl Report<'_> {
         match self.samples.failures(row) {
             0 => Ok(()),
             rounds => {
-                writeln!(f, "{name} has failed in {rounds} of {} rounds.\n", self.plan.rounds)
+                let all = scenario.rounds(self.plan.rounds);
+                writeln!(f, "{name} has failed in {rounds} of {all} rounds.\n")
             }
         }
     }
@@ -132,7 +134,7 @@ impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "# Systems side by side\n")?;
         self.machine(f)?;
-        self.method(f)?;
+        Self::method(f)?;
         self.scenarios.iter().try_for_each(|scenario| self.scenario(f, scenario))?;
         self.aims(f)
     }

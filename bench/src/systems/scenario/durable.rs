@@ -34,6 +34,7 @@ pub(super) fn scenario() -> Scenario {
             Figure::AnswerMsP99,
             Figure::LastMsP99,
             Figure::CpuUsPerDelivery,
+            Figure::LostEvents,
         ],
         compared: &[],
         most_rounds: ALL,

@@ -30,7 +30,12 @@ pub(super) fn scenario() -> Scenario {
         title: "A topic of 10 subscribers, and a flooded one of 10,000",
         note: "100 events a second to the small topic; one publisher as fast as it is answered to the \
             large one. Both loads are on one CPU, where the flood's gives way to the other.",
-        columns: &[Figure::LatencyMsP50, Figure::LatencyMsP99, Figure::ServerBusyPercent],
+        columns: &[
+            Figure::LatencyMsP50,
+            Figure::LatencyMsP99,
+            Figure::ServerBusyPercent,
+            Figure::LostEvents,
+        ],
         compared: &[],
         most_rounds: ALL,
         cases: vec![

@@ -64,6 +64,13 @@ pub(super) enum Took {
     Gone,
 }
 
+impl Blocked {
+    /// How many bytes are left.
+    pub(super) fn rest(&self) -> usize {
+        self.written.len() - self.done
+    }
+}
+
 impl Seat {
     /// Writes frames, or has them wait. Nothing may be waiting.
     pub(super) fn write(&mut self, written: &Written, now: u64) -> Took {

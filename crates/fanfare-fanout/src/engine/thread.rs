@@ -47,6 +47,8 @@ pub(super) struct Thread {
     runs: Runs,
     /// What was delivered since it was told.
     tally: Deliveries,
+    /// Bytes that were given to sockets, ever.
+    given: u64,
     is_over: bool,
 }
 
@@ -94,6 +96,7 @@ impl Thread {
             tick: 0,
             runs: Runs::default(),
             tally: Deliveries::default(),
+            given: 0,
             is_over: false,
         };
         Ok((thread, inbox))
@@ -130,7 +133,6 @@ impl Thread {
         self.read(mail);
         self.waiting.looks.extend(self.wheel.take(now));
         self.work();
-        self.tell();
     }
 
     fn read(&mut self, mail: &mut Mail) {
@@ -142,24 +144,40 @@ impl Thread {
             self.has_own_news(client);
         }
         self.waiting.commands.extend(mail.commands.drain(..));
+        mail.commands.shrink_to(SLICE);
     }
 
     /// Does some of what waits.
     fn work(&mut self) {
-        for command in slice(&mut self.waiting.commands) {
-            match command {
-                Command::Adopt(adoption) => self.adopt(adoption),
-                Command::Recall => self.recall(),
-                Command::Stop => self.is_over = true,
+        self.some(|waiting| &mut waiting.commands, Self::obey);
+        self.some(|waiting| &mut waiting.looks, Self::look_at);
+        self.sweep_channels();
+        self.some(|waiting| &mut waiting.clients, Self::visit_client);
+    }
+
+    /// One slice of a queue.
+    fn some<T>(&mut self, queue: fn(&mut Waiting) -> &mut VecDeque<T>, act: fn(&mut Self, T)) {
+        let enough = self.given + SLICE_BYTES;
+        for _ in 0..SLICE.min(queue(&mut self.waiting).len()) {
+            if self.given >= enough {
+                return;
             }
+            let Some(next) = queue(&mut self.waiting).pop_front() else { return };
+            act(self, next);
+            self.tell();
         }
-        for entry in slice(&mut self.waiting.looks) {
-            self.look_at(entry);
+        if queue(&mut self.waiting).is_empty() {
+            // A burst may come once.
+            queue(&mut self.waiting).shrink_to(SLICE);
         }
-        if let Some(channel) = self.waiting.channels.pop_front() {
-            self.sweep_channel(channel);
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Adopt(adoption) => self.adopt(adoption),
+            Command::Recall => self.recall(),
+            Command::Stop => self.is_over = true,
         }
-        self.visit_clients();
     }
 
     fn has_news(&mut self, channel: usize) {
@@ -323,52 +341,55 @@ impl Thread {
         true
     }
 
-    /// Visits some of the readers of a channel.
-    fn sweep_channel(&mut self, channel: u32) {
-        let Some(readers) = self.channels.get_mut(channel as usize) else { return };
+    /// One slice of all channels that have news: of one that has many readers, or of many that have few.
+    fn sweep_channels(&mut self) {
+        let (mut visits, enough) = (SLICE, self.given + SLICE_BYTES);
+        for _ in 0..self.waiting.channels.len() {
+            if visits == 0 || self.given >= enough {
+                return;
+            }
+            let Some(channel) = self.waiting.channels.pop_front() else { return };
+            visits = self.sweep(channel, visits, enough);
+            self.tell();
+        }
+    }
+
+    /// Visits so many of the readers of a channel, until they have been given enough. Returns how many more
+    /// may be visited.
+    fn sweep(&mut self, channel: u32, mut visits: usize, enough: u64) -> usize {
+        let Some(readers) = self.channels.get_mut(channel as usize) else { return visits };
         if readers.left == 0 {
             readers.begin_sweep();
         }
         self.runs.clear();
-        let enough = self.tally.bytes + SLICE_BYTES;
-        for _ in 0..SLICE {
-            if self.tally.bytes >= enough {
-                break;
-            }
-            let Some(readers) = self.channels.get_mut(channel as usize) else { return };
+        while visits > 0 && self.given < enough {
+            let Some(readers) = self.channels.get_mut(channel as usize) else { return visits };
             let Some(key) = readers.next_key() else { break };
-            if self.visit(key) == Visit::Given
-                && let Some(readers) = self.channels.get_mut(channel as usize)
-            {
-                readers.has_more = true;
+            visits -= 1;
+            if self.visit(key) == Visit::Given {
+                // It is behind the others, and they need not be visited once more for it.
+                self.has_own_news(key);
             }
         }
-        let Some(readers) = self.channels.get_mut(channel as usize) else { return };
+        let Some(readers) = self.channels.get_mut(channel as usize) else { return visits };
         readers.is_queued = readers.left > 0 || readers.has_more;
         if readers.is_queued {
             self.waiting.channels.push_back(channel);
         }
+        visits
     }
 
-    /// Visits some of the clients that have news of their own.
-    fn visit_clients(&mut self) {
-        let enough = self.tally.bytes + SLICE_BYTES;
-        for _ in 0..SLICE.min(self.waiting.clients.len()) {
-            if self.tally.bytes >= enough {
-                break;
-            }
-            let Some(key) = self.waiting.clients.pop_front() else { break };
-            self.visit_client(key);
-        }
-    }
-
+    /// A client goes on with what its socket did not take, and with news of its own.
     fn visit_client(&mut self, key: u32) {
         let Some(seat) = self.clients.get_mut(key as usize) else { return };
         seat.is_queued = false;
-        match seat.go_on(self.tick) {
-            Took::NotAll => return,
-            Took::Gone => return self.leave(key, Why::Gone),
-            Took::Everything => {}
+        if let Some(blocked) = &seat.blocked {
+            self.given += blocked.rest() as u64;
+            match seat.go_on(self.tick) {
+                Took::NotAll => return,
+                Took::Gone => return self.leave(key, Why::Gone),
+                Took::Everything => self.schedule(key),
+            }
         }
         // Its channel may be another than that of the one before.
         self.runs.clear();
@@ -401,6 +422,7 @@ impl Thread {
             seat.digest = seat.digest.end_with(suffix);
         }
         self.tally.add(&piece);
+        self.given += piece.bytes;
         match seat.write(&piece.written, self.tick) {
             Took::Everything if self.is_at_end(key) => Visit::Done,
             Took::Everything => Visit::Given,
@@ -454,6 +476,10 @@ impl Thread {
             self.channels.get(channel as usize).is_some_and(|readers| readers.keys.is_empty());
         if is_unread && let Some(readers) = self.channels.try_remove(channel as usize) {
             self.keys.remove(&readers.address());
+            if readers.is_queued {
+                // Another channel may get its key.
+                self.waiting.channels.retain(|&waiting| waiting != channel);
+            }
             readers.close();
         }
     }
@@ -495,16 +521,6 @@ impl Waiting {
     }
 }
 
-/// The first of what waits, as many as are one slice.
-fn slice<T>(queue: &mut VecDeque<T>) -> Vec<T> {
-    let first = queue.drain(..SLICE.min(queue.len())).collect();
-    if queue.is_empty() {
-        // A burst of clients may come once.
-        queue.shrink_to(SLICE);
-    }
-    first
-}
-
 impl Deliveries {
     fn add(&mut self, piece: &Piece) {
         self.count += 1;
@@ -519,7 +535,7 @@ mod tests {
     use std::{
         net::{self, Ipv4Addr, TcpListener},
         num::NonZeroUsize,
-        sync::{atomic::AtomicUsize, mpsc},
+        sync::{Mutex, atomic::AtomicUsize, mpsc},
     };
 
     use fanfare_wire::Event;
@@ -560,13 +576,39 @@ mod tests {
         }
     }
 
+    /// Sums up what is delivered.
+    #[derive(Debug, Default)]
+    struct Sum(Mutex<Deliveries>);
+
+    impl Sum {
+        /// Deliveries and frames since this was asked last.
+        fn take(&self) -> (u64, u64) {
+            let Deliveries { count, frames, .. } = mem::take(&mut *self.0.lock().unwrap());
+            (count, frames)
+        }
+    }
+
+    impl Observer for Sum {
+        fn delivered(&self, Deliveries { count, frames, .. }: Deliveries) {
+            let mut sum = self.0.lock().unwrap();
+            sum.count += count;
+            sum.frames += frames;
+        }
+
+        fn failed(&self, _: &io::Error) {}
+    }
+
     fn thread() -> Thread {
+        watched(Arc::new(Nobody))
+    }
+
+    fn watched(observer: Arc<dyn Observer>) -> Thread {
         let settings = Settings {
             threads: NonZeroUsize::MIN,
             framing: Framing::Plain,
             keep_alive: Some(Duration::from_secs(15)),
             write_timeout: Duration::from_mins(1),
-            observer: Arc::new(Nobody),
+            observer,
         };
         Thread::new(&settings).unwrap().0
     }
@@ -625,7 +667,8 @@ mod tests {
 
     #[test]
     fn a_large_channel_does_not_hold_up_a_small_one() {
-        let mut thread = thread();
+        let sum = Arc::new(Sum::default());
+        let mut thread = watched(sum.clone());
         let [large, small] = [0; 2].map(|_| Channel::<()>::new(Options::default()));
         let _large = adopt(&mut thread, &large, 3 * SLICE);
         let _small = adopt(&mut thread, &small, 1);
@@ -635,7 +678,7 @@ mod tests {
         thread.read(&mut mail);
         let slice = SLICE as u64;
         let mut delivered = vec![];
-        for step in 0..5 {
+        for step in 0..4 {
             if step == 2 {
                 // What comes while the sweep goes on takes no turn away either.
                 large.append(Event::new("y")).unwrap();
@@ -643,17 +686,36 @@ mod tests {
                 thread.read(&mut mail);
             }
             thread.work();
-            let Deliveries { count, frames, .. } = mem::take(&mut thread.tally);
-            delivered.push((count, frames));
+            delivered.push(sum.take());
         }
-        // The third slice is given both events; the small channel has its turn in between.
-        let (one, both) = ((slice, slice), (slice, 2 * slice));
-        assert_eq!(delivered, [one, (1, 1), both, (1, 1), both]);
+        // Of the second slice the small one has its part, and the large one the rest. The third slice is
+        // given both events; so is the last reader, in the fourth, behind the small channel's.
+        assert_eq!(delivered, [(slice, slice), (slice, slice), (slice, 2 * slice), (2, 3)]);
+    }
+
+    #[test]
+    fn small_channels_share_a_slice() {
+        let sum = Arc::new(Sum::default());
+        let mut thread = watched(sum.clone());
+        let channels: Vec<_> =
+            (0..=SLICE).map(|_| Channel::<()>::new(Options::default())).collect();
+        let _peers: Vec<_> =
+            channels.iter().map(|channel| adopt(&mut thread, channel, 1)).collect();
+        for channel in &channels {
+            channel.append(Event::new("x")).unwrap();
+        }
+        thread.read(&mut Mail::default());
+        for deliveries in [SLICE as u64, 1] {
+            thread.work();
+            assert_eq!(sum.take(), (deliveries, deliveries));
+        }
+        assert!(thread.waiting.is_empty());
     }
 
     #[test]
     fn neither_does_a_crowd_of_clients_each_with_news_of_its_own() {
-        let mut thread = thread();
+        let sum = Arc::new(Sum::default());
+        let mut thread = watched(sum.clone());
         let [crowd, small] = [0; 2].map(|_| Channel::<()>::new(Options::default()));
         let peers = adopt(&mut thread, &crowd, 3 * SLICE);
         let _small = adopt(&mut thread, &small, 1);
@@ -665,11 +727,11 @@ mod tests {
             thread.has_own_news(u32::try_from(key).unwrap());
         }
         thread.has_news(thread.keys[&small.address()] as usize);
-        thread.work();
-        assert_eq!(thread.tally.count, SLICE as u64 + 1);
-        thread.work();
-        thread.work();
-        assert_eq!(thread.tally.count, 3 * SLICE as u64 + 1);
+        let slice = SLICE as u64;
+        for deliveries in [slice + 1, slice, slice] {
+            thread.work();
+            assert_eq!(sum.take().0, deliveries);
+        }
         assert!(thread.waiting.is_empty());
     }
 
@@ -693,23 +755,36 @@ mod tests {
 
     #[test]
     fn a_slice_is_short_where_there_is_much_to_give() {
-        let mut thread = thread();
+        let sum = Arc::new(Sum::default());
+        let mut thread = watched(sum.clone());
         let channel = Channel::<()>::new(Options::default());
         let _peers = adopt(&mut thread, &channel, SLICE);
         let large = "x".repeat(usize::try_from(SLICE_BYTES / 3).unwrap());
         channel.append(Event::new(large)).unwrap();
         thread.read(&mut Mail::default());
         thread.work();
-        assert_eq!(thread.tally.count, 3);
+        assert_eq!(sum.take().0, 3);
         while !thread.waiting.is_empty() {
             thread.work();
         }
-        assert_eq!(thread.tally.count, SLICE as u64);
+        assert_eq!(sum.take().0, SLICE as u64 - 3);
+    }
+
+    #[test]
+    fn a_channel_that_is_forgotten_waits_for_nothing() {
+        let mut thread = thread();
+        let channel = Channel::<()>::new(Options::default());
+        let _peer = adopt(&mut thread, &channel, 1);
+        channel.append(Event::new("x")).unwrap();
+        thread.read(&mut Mail::default());
+        thread.recall();
+        assert!(thread.waiting.is_empty());
     }
 
     #[test]
     fn who_leaves_in_the_middle_of_a_sweep_has_nobody_left_out() {
-        let mut thread = thread();
+        let sum = Arc::new(Sum::default());
+        let mut thread = watched(sum.clone());
         let channel = Channel::<()>::new(Options::default());
         let count = 2 * SLICE;
         let _peers = adopt(&mut thread, &channel, count);
@@ -724,7 +799,7 @@ mod tests {
         while !thread.waiting.is_empty() {
             thread.work();
         }
-        assert_eq!(thread.tally.frames, count as u64 - 1);
+        assert_eq!(sum.take().1, count as u64 - 1);
         assert_eq!(thread.clients.len(), count - 2);
         thread.recall();
         assert!(thread.channels.is_empty() && thread.keys.is_empty());

@@ -284,10 +284,11 @@ impl Channels {
         followed.into_iter().map(|followed| followed.channel).collect()
     }
 
-    /// Which events each channel is given.
+    /// Which events each channel is given: none that have been skipped.
     fn route(&self, committed: &[Committed]) -> Vec<Route> {
         let mut routes: HashMap<&Selector, Vec<Route>> = HashMap::new();
-        for record in committed.iter().filter_map(record) {
+        let records = committed.iter().filter_map(record);
+        for record in records.filter(|record| record.position > self.routed) {
             for (selector, followed) in self.followed_by(record) {
                 let begin = || followed.iter().map(Route::to).collect();
                 let routes = routes.entry(selector).or_insert_with(begin);
