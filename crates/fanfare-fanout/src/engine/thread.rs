@@ -23,7 +23,7 @@ use crate::{Channel, Position};
 
 /// Clients that are visited before others get a turn, and what they are given until then.
 const SLICE: usize = 64;
-const SLICE_BYTES: u64 = 256 * 1024;
+const SLICE_BYTES: u64 = 128 * 1024;
 const EVENTS: usize = 256;
 /// How precise times are: a part of the silence before a comment, within bounds.
 const TICKS_PER_SILENCE: u32 = 32;
