@@ -39,7 +39,8 @@ feature-check: ## the lean builds: no_std, the libraries without adapters; and t
 	cargo clippy -p fanfare-client --no-default-features --features hyper -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
 
-test-setup: ## what the browser tests need; here so that what is missing is said first
+test-setup: ## what the tests need besides Rust; here so that what is missing is said first
+	tests/servers/setup.sh
 	tests/browser/setup.sh
 
 test-rust:

@@ -294,9 +294,11 @@ impl Hub {
             From::Last(count) => return Ok((log.before_last(selection, count).await?, None)),
             From::After(id) => id,
         };
+        // Asked first: another hub may have given out newer ids than this one has heard of.
+        let kept_after = log.kept_after(selection).await?;
         let known = self.epoch().position(&id).filter(|&asked| asked <= log.newest());
         let (reason, asked) = match known {
-            Some(asked) if asked >= log.kept_after(selection).await? => return Ok((asked, None)),
+            Some(asked) if asked >= kept_after => return Ok((asked, None)),
             Some(asked) => (GapReason::Expired, asked),
             None => (GapReason::Unknown, Position::START),
         };

@@ -16,7 +16,7 @@ use fanfare_hub::{
 use super::{
     rules::Rules,
     table::{Entry, Section, Setting, settings},
-    value::{Durable, Filter, LogFormat, Secret, Size, Times, Url, WebOrigin},
+    value::{Durable, Filter, LogFormat, LogUrl, Secret, Size, Times, Url, WebOrigin},
 };
 
 /// `NonZero` numbers as literals.
@@ -86,6 +86,16 @@ settings! {
         data: PathBuf = "./fanfare-data".into(),
         /// Keep events in memory instead: nothing outlives the process.
         memory: bool = false,
+        /// Share the log with other hubs instead: `redis://HOST:PORT`, or `rediss://` for TLS, with
+        /// `USER:PASSWORD@` before the host and `/DATABASE` behind it where there are such; or
+        /// `redis+unix:///PATH` of a socket. What an answer to a publish promises is then what Redis is set up
+        /// to promise (docs/operating.md).
+        url: Option<LogUrl> = None,
+        /// The name of a log that hubs share: what all its keys begin with. Logs with different names do
+        /// not know each other.
+        name: String = "fanfare".to_owned(),
+        /// How long a log that hubs share may take to answer. Publishes are answered 503 beyond it.
+        patience: Duration = Duration::from_secs(5),
         /// When a publish is answered. `sync`: when the disk has confirmed it, and a loss of power loses
         /// nothing that was answered. `interval`: when the operating system has it; a loss of power may
         /// lose the newest `log.interval`. `none`: as `interval`, but the disk is left to the operating

@@ -62,6 +62,10 @@ pub(crate) struct WebOrigin(pub(crate) String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url(pub(crate) http::Uri);
 
+/// The address of a log that hubs share, with credentials, which are shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct LogUrl(pub(crate) String);
+
 /// A time drawn at random from a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Times(pub(crate) RangeInclusive<Duration>);
@@ -78,6 +82,21 @@ impl Size {
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+impl std::fmt::Debug for LogUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.without_credentials())
+    }
+}
+
+impl LogUrl {
+    pub(crate) fn without_credentials(&self) -> String {
+        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+            _ => self.0.clone(),
+        }
     }
 }
 
@@ -428,6 +447,25 @@ impl Scalar for Url {
 
     fn write(&self) -> String {
         self.0.to_string()
+    }
+}
+
+impl Scalar for LogUrl {
+    kinds!("the address of a log that hubs share, such as \"redis://127.0.0.1:6379\"");
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // The value is not told back: it may hold a password.
+        let wrong = || format!("it is not {}", Self::KIND);
+        if text.starts_with("redis+unix:///") {
+            return Ok(Self(text.to_owned()));
+        }
+        let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+        let is_known = matches!(uri.scheme_str(), Some("redis" | "rediss")) && uri.host().is_some();
+        if is_known { Ok(Self(text.to_owned())) } else { Err(wrong()) }
+    }
+
+    fn write(&self) -> String {
+        self.without_credentials()
     }
 }
 

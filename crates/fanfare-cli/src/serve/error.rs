@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use fanfare_hub::{
     auth::AuthError,
-    log::{AppendError, OpenError},
+    log::{AppendError, OpenError, RedisError},
     server::TlsError,
 };
 use thiserror::Error;
@@ -25,6 +25,17 @@ pub(crate) enum ServeError {
     Locked(OpenError),
     #[error("the log cannot be opened")]
     Log(#[source] OpenError),
+    #[error("the log at {at} cannot be used")]
+    Shared {
+        at: String,
+        #[source]
+        error: RedisError,
+    },
+    #[error(
+        "the log has lost events that it had, or is another one: start the hub again, which then goes on \
+         with what there is, and tells its subscribers"
+    )]
+    Replaced,
     #[error("the log could not be closed in good order")]
     Close(#[source] AppendError),
     #[error("authentication is not possible")]

@@ -7,14 +7,15 @@ use std::{
 
 use fanfare_hub::log::Opened;
 
-use crate::config::Settings;
+use super::parts::OpenedLog;
+use crate::config::{LogUrl, Settings};
 
 /// Lines to copy that work as they are.
 pub(super) struct Greeting<'a> {
     pub(super) settings: &'a Settings,
     /// Where it listens.
     pub(super) address: SocketAddr,
-    pub(super) opened: Option<&'a Opened>,
+    pub(super) opened: &'a OpenedLog,
     pub(super) asks_for_tokens: bool,
 }
 
@@ -33,8 +34,14 @@ impl Greeting<'_> {
     }
 
     fn log(&self) -> String {
-        let Some(opened) = self.opened else {
-            return "in memory: nothing outlives this process".to_owned();
+        let opened = match self.opened {
+            OpenedLog::Memory(_) => return "in memory: nothing outlives this process".to_owned(),
+            OpenedLog::Embedded(_, opened) => opened,
+            OpenedLog::Redis(_) => {
+                let url = self.settings.log.url.as_ref();
+                let url = url.map_or_else(String::new, LogUrl::without_credentials);
+                return format!("{url}, shared under the name {}", *self.settings.log.name);
+            }
         };
         let (folder, durability) =
             (self.settings.log.data.display(), &self.settings.log.durability);

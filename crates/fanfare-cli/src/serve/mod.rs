@@ -14,6 +14,7 @@ mod signals;
 mod upkeep;
 
 use std::{
+    future::pending,
     io,
     net::SocketAddr,
     sync::Arc,
@@ -25,7 +26,7 @@ use fanfare_hub::{
     Clock, Hub,
     auth::Auth,
     http::Api,
-    log::{Opened, Timestamp},
+    log::{RedisLog, Timestamp},
     server::{Server, Tls},
 };
 use tokio::{
@@ -43,6 +44,7 @@ use crate::{
     output, stderr,
 };
 use greeting::Greeting;
+use parts::OpenedLog;
 use upkeep::Upkeep;
 
 /// Connections that wait to be accepted; the operating system has a bound of its own.
@@ -73,21 +75,28 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
     let listener = listen(*settings.server.listen)?;
     // From here on a signal ends it in good order.
     let ending = signals::ending().map_err(Failure::Begin)?;
-    let (log, opened) = parts::log(settings, fastrand::u64(..))?;
-    report(opened.as_ref());
-    let hub = Hub::new(log, parts::window(&settings.log), clock.clone());
-    greet(settings, &listener, opened.as_ref(), auth.as_deref())?;
+    let opened = parts::log(settings, fastrand::u64(..)).await?;
+    report(&opened);
+    greet(settings, &listener, &opened, auth.as_deref())?;
+    let shared = opened.shared();
+    let hub = Hub::new(opened.log(), parts::window(&settings.log), clock.clone());
     let api = Api::new(hub.clone(), Sse::new(), parts::http(settings));
     let api = auth.clone().into_iter().fold(api, Api::with_auth);
     let upkeep = Upkeep { hub, auth, tls: tls.clone(), clock };
     let upkeep = upkeep.begin(*settings.log.trim_every).map_err(Failure::Begin)?;
     let ending = async {
-        ending.await;
+        tokio::select! {
+            () = ending => {}
+            () = replaced(shared.as_ref()) => {}
+        }
         // It would find the log closed.
         upkeep.abort();
     };
     let served = server(settings, api, listener, tls).run(ending).await;
     served.map_err(ServeError::Close)?;
+    if shared.is_some_and(|log| log.is_replaced()) {
+        return Err(ServeError::Replaced.into());
+    }
     tracing::info!("ended in good order");
     Ok(())
 }
@@ -119,18 +128,28 @@ fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
 }
 
 /// Says what opening the log has found.
-fn report(opened: Option<&Opened>) {
+fn report(opened: &OpenedLog) {
     match opened {
-        Some(opened) if opened.was_open || opened.was_unfinished => tracing::warn!("{opened}"),
-        Some(opened) => tracing::info!("{opened}"),
-        None => {}
+        OpenedLog::Embedded(_, opened) if opened.was_open || opened.was_unfinished => {
+            tracing::warn!("{opened}");
+        }
+        OpenedLog::Embedded(_, opened) => tracing::info!("{opened}"),
+        OpenedLog::Memory(_) | OpenedLog::Redis(_) => {}
+    }
+}
+
+/// Is ready when a log that hubs share turns out to be another one than it was.
+async fn replaced(shared: Option<&RedisLog>) {
+    match shared {
+        Some(log) => log.replaced().await,
+        None => pending().await,
     }
 }
 
 fn greet(
     settings: &Settings,
     listener: &TcpListener,
-    opened: Option<&Opened>,
+    opened: &OpenedLog,
     auth: Option<&Auth>,
 ) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(Failure::Begin)?;

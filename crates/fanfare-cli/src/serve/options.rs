@@ -75,6 +75,9 @@ pub(crate) struct Options {
     /// Keep events in memory only
     #[arg(long, help_heading = "Log")]
     memory: bool,
+    /// Share the log of this address with other hubs: redis://HOST:PORT
+    #[arg(long, value_name = "URL", help_heading = "Log", conflicts_with_all = ["data", "memory"])]
+    log: Option<String>,
     /// When a publish is answered: sync, interval or none [default: sync]
     #[arg(long, value_name = "LEVEL", help_heading = "Log")]
     durability: Option<String>,
@@ -115,6 +118,7 @@ impl Options {
             // Who names a folder wants it to be used.
             ("--data", "log.memory", self.data.as_ref().map(|_| "false".to_owned())),
             ("--memory", "log.memory", yes(self.memory)),
+            ("--log", "log.url", self.log.clone()),
             ("--durability", "log.durability", self.durability.clone()),
             ("--secret-file", "auth.secret_files", list(&self.secret_file)),
             ("--log-format", "messages.format", self.log_format.clone()),

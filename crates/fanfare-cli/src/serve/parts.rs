@@ -10,7 +10,7 @@ use fanfare_fanout::{Bounds, Epoch};
 use fanfare_hub::{
     auth::{self, Auth, KeySource},
     http, limits,
-    log::{self, EmbeddedLog, MemoryLog, Opened, Retention},
+    log::{self, EmbeddedLog, MemoryLog, Opened, RedisLog, RedisOptions, Retention},
     server::{self, Tls},
 };
 
@@ -20,18 +20,48 @@ use crate::{
     http_client,
 };
 
-/// A log, and what was found when it was opened, if it is one that outlives the process.
-pub(super) type OpenedLog = (Arc<dyn log::Log>, Option<Opened>);
+/// A log, and what is known of it.
+pub(super) enum OpenedLog {
+    Memory(MemoryLog),
+    Embedded(EmbeddedLog, Opened),
+    Redis(RedisLog),
+}
 
-pub(super) fn log(settings: &Settings, seed: u64) -> Result<OpenedLog, ServeError> {
+impl OpenedLog {
+    /// The log, if other hubs may share it.
+    pub(super) fn shared(&self) -> Option<RedisLog> {
+        match self {
+            Self::Redis(log) => Some(log.clone()),
+            Self::Memory(_) | Self::Embedded(..) => None,
+        }
+    }
+
+    pub(super) fn log(self) -> Arc<dyn log::Log> {
+        match self {
+            Self::Memory(log) => Arc::new(log),
+            Self::Embedded(log, _) => Arc::new(log),
+            Self::Redis(log) => Arc::new(log),
+        }
+    }
+}
+
+pub(super) async fn log(settings: &Settings, seed: u64) -> Result<OpenedLog, ServeError> {
     let retention = retention(settings);
     if *settings.log.memory {
-        return Ok((Arc::new(MemoryLog::new(Epoch::from_seed(seed), retention)), None));
+        return Ok(OpenedLog::Memory(MemoryLog::new(Epoch::from_seed(seed), retention)));
+    }
+    if let Some(url) = &*settings.log.url {
+        let (name, patience) = (settings.log.name.to_string(), *settings.log.patience);
+        let options = RedisOptions { name, retention, patience };
+        let opened = RedisLog::open(&url.0, seed, options).await;
+        let opened =
+            opened.map_err(|error| ServeError::Shared { at: url.without_credentials(), error });
+        return Ok(OpenedLog::Redis(opened?));
     }
     let options = options(&settings.log, retention);
     let opened = EmbeddedLog::open(&*settings.log.data, seed, options);
     let (log, opened) = opened.map_err(ServeError::of_open)?;
-    Ok((Arc::new(log), Some(opened)))
+    Ok(OpenedLog::Embedded(log, opened))
 }
 
 fn retention(settings: &Settings) -> Retention {

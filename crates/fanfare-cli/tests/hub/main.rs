@@ -14,6 +14,9 @@ mod serving;
 // Ten thousand subscribers at once.
 mod bursts;
 
+// `serve --log`: hubs that share a log in Redis.
+mod sharing;
+
 // `pub` in all its modes, against a hub.
 mod publishing;
 

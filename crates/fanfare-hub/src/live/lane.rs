@@ -96,6 +96,10 @@ impl Lane {
 
     /// Gives the channels what the log has committed.
     pub(super) fn deliver(&self, committed: &[Committed]) {
+        // Readers have to look themselves for what they are not told.
+        if committed.iter().any(|one| matches!(one, Committed::Skipped(_))) {
+            return self.skip(committed);
+        }
         if let Some(newest) = committed.iter().filter_map(position).max() {
             let mut channels = self.channels();
             let routes = channels.route(committed);
@@ -212,17 +216,21 @@ impl Lane {
 pub(super) fn record(committed: &Committed) -> Option<&Record> {
     match committed {
         Committed::Event(record) => Some(record),
-        Committed::End(_) | Committed::Erased(..) => None,
+        Committed::End(_) | Committed::Erased(..) | Committed::Skipped(_) => None,
     }
 }
 
 fn position(committed: &Committed) -> Option<Position> {
-    record(committed).map(|record| record.position)
+    match committed {
+        Committed::Event(record) => Some(record.position),
+        Committed::Skipped(position) => Some(*position),
+        Committed::End(_) | Committed::Erased(..) => None,
+    }
 }
 
 fn ended(committed: &Committed) -> Option<&TopicName> {
     match committed {
-        Committed::Event(_) => None,
+        Committed::Event(_) | Committed::Skipped(_) => None,
         Committed::End(name) | Committed::Erased(name, _) => Some(name),
     }
 }

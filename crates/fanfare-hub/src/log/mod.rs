@@ -5,6 +5,7 @@
 mod by_name;
 mod embedded;
 mod memory;
+mod redis;
 mod retention;
 
 use std::{
@@ -21,6 +22,7 @@ use crate::{Selection, TopicName};
 
 pub use embedded::{Disk, Durability, EmbeddedLog, Group, OpenError, Opened, Options, Promise};
 pub use memory::MemoryLog;
+pub use redis::{RedisError, RedisLog, RedisOptions};
 pub use retention::{Limits, Retention, Rule};
 
 /// The answer of a log, which may have to wait for a disk or a network.
@@ -184,6 +186,9 @@ pub enum Committed {
     End(TopicName),
     /// The events of a topic were erased, up to this position.
     Erased(TopicName, Position),
+    /// Something up to this position is not told: it came and was dropped while the log was away, or was
+    /// not listened to. What is kept can be read.
+    Skipped(Position),
 }
 
 /// What has become durable, as it does. Given once; ends when the log is closed.
@@ -216,7 +221,8 @@ pub trait Log: Send + Sync + 'static {
     /// The name of the log: another one means other positions.
     fn epoch(&self) -> Epoch;
 
-    /// The position of the newest event that is durable.
+    /// The position of the newest event that is durable, as far as it is known here: it is that of the last
+    /// answer of any kind, or newer.
     fn newest(&self) -> Position;
 
     /// Takes the tail: what becomes durable from now on. `None` when it has been taken.

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use crate::subject::*;
 
 pub(crate) async fn positions_begin_with_one_and_have_no_holes(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     assert_eq!(log.newest(), Position::START);
     assert_eq!(log.put(one("a", "1")).await, 1);
     assert_eq!(log.put(batch(&[("b", "2"), ("a", "3"), ("b", "4")])).await, 4);
@@ -15,7 +15,7 @@ pub(crate) async fn positions_begin_with_one_and_have_no_holes(subject: &impl Su
 }
 
 pub(crate) async fn a_batch_is_appended_whole_or_not_at_all(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(Batch { ends: vec![topic("over")], ..one("over", "1") }).await;
     let refused = log.append(batch(&[("a", "2"), ("over", "3"), ("b", "4")])).await;
     assert!(matches!(refused, Err(AppendError::Ended(name)) if name == topic("over")));
@@ -25,7 +25,7 @@ pub(crate) async fn a_batch_is_appended_whole_or_not_at_all(subject: &impl Subje
 }
 
 pub(crate) async fn a_batch_without_events_answers_the_newest_position(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     assert_eq!(log.put(Batch::default()).await, 0);
     log.put(one("a", "1")).await;
     let appended = log.append(ends(&["b"])).await.unwrap();
@@ -33,7 +33,7 @@ pub(crate) async fn a_batch_without_events_answers_the_newest_position(subject: 
 }
 
 pub(crate) async fn time_does_not_run_backwards(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     for time in [10, 30, 20] {
         log.put(at(time, one("a", "x"))).await;
     }
@@ -42,7 +42,7 @@ pub(crate) async fn time_does_not_run_backwards(subject: &impl Subject) {
 }
 
 pub(crate) async fn batches_of_concurrent_appenders_stay_together(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     let mut appenders = JoinSet::new();
     for appender in 0..8 {
         let log = log.clone();
@@ -63,7 +63,7 @@ pub(crate) async fn batches_of_concurrent_appenders_stay_together(subject: &impl
 }
 
 pub(crate) async fn whoever_got_an_answer_reads_it(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     let mut appenders = JoinSet::new();
     for appender in 0..4 {
         let log = log.clone();
@@ -83,7 +83,7 @@ pub(crate) async fn whoever_got_an_answer_reads_it(subject: &impl Subject) {
 }
 
 pub(crate) async fn an_append_that_nobody_waits_for_harms_nobody(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     for _ in 0..50 {
         let mut append = log.append(one("a", "given up"));
         tokio::select! {
@@ -100,7 +100,7 @@ pub(crate) async fn an_append_that_nobody_waits_for_harms_nobody(subject: &impl 
 }
 
 pub(crate) async fn a_closed_log_refuses_what_would_change_it(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(one("a", "1")).await;
     log.close().await.unwrap();
     assert!(matches!(log.append(one("a", "2")).await, Err(AppendError::Unavailable(_))));

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::subject::*;
 
 pub(crate) async fn a_key_answers_as_the_first_time(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     let first = log.append(with_key("k", batch(&[("a", "1"), ("a", "2")]))).await.unwrap();
     log.put(one("a", "3")).await;
     let again = log.append(with_key("k", one("b", "something else"))).await.unwrap();
@@ -17,7 +17,7 @@ pub(crate) async fn a_key_answers_as_the_first_time(subject: &impl Subject) {
 }
 
 pub(crate) async fn concurrent_repetitions_append_once(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     let mut appenders = JoinSet::new();
     for _ in 0..8 {
         let log: Arc<dyn Log> = log.clone();
@@ -41,7 +41,7 @@ pub(crate) async fn concurrent_repetitions_append_once(subject: &impl Subject) {
 
 pub(crate) async fn a_key_is_forgotten_after_its_window(subject: &impl Subject) {
     let window = Duration::from_millis(100);
-    let log = subject.open(Retention { idempotency_window: window, ..Retention::default() });
+    let log = subject.open(Retention { idempotency_window: window, ..Retention::default() }).await;
     log.put(at(1000, with_key("k", one("a", "1")))).await;
     assert_eq!(log.put(at(1100, with_key("k", one("a", "2")))).await, 1, "just within");
     assert_eq!(log.put(at(1101, with_key("k", one("a", "3")))).await, 2);
@@ -51,7 +51,7 @@ pub(crate) async fn a_key_is_forgotten_after_its_window(subject: &impl Subject) 
 }
 
 pub(crate) async fn a_key_is_forgotten_when_there_are_too_many(subject: &impl Subject) {
-    let log = subject.open(Retention { max_idempotency_keys: 2, ..Retention::default() });
+    let log = subject.open(Retention { max_idempotency_keys: 2, ..Retention::default() }).await;
     for key in ["k1", "k2", "k3"] {
         log.put(with_key(key, one("a", key))).await;
     }
@@ -64,7 +64,7 @@ pub(crate) async fn a_key_is_forgotten_when_there_are_too_many(subject: &impl Su
 }
 
 pub(crate) async fn a_key_of_a_refused_batch_is_not_used(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(ends(&["over"])).await;
     let refused = log.append(with_key("k", one("over", "1"))).await;
     assert!(matches!(refused, Err(AppendError::Ended(_))));

@@ -5,6 +5,9 @@
 /// What is tested, and words to say it with.
 mod subject;
 
+/// Servers that hold a log.
+mod servers;
+
 /// Positions, batches, and what those who append at once see.
 mod appending;
 /// A key that was used before.
@@ -29,6 +32,9 @@ mod reopening;
 /// The embedded log: the disk shrinks.
 mod shrinking;
 
+/// The log in Redis: what several hubs see, and a server that goes away.
+mod shared;
+
 /// Runs each test against each log.
 macro_rules! conformance {
     ($($module:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
@@ -37,6 +43,15 @@ macro_rules! conformance {
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $test() {
                     crate::$module::$test(&crate::subject::Memory).await;
+                }
+            )* })*
+        }
+
+        mod redis {
+            $(mod $module { $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    crate::$module::$test(&crate::servers::Redis::new()).await;
                 }
             )* })*
         }

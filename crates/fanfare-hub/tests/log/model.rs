@@ -11,7 +11,7 @@ use fanfare_hub::{
 };
 use proptest::{collection::vec, option, prelude::*, test_runner::Config};
 
-use crate::subject::*;
+use crate::{servers::Redis, subject::*};
 
 const TOPICS: [&str; 6] = ["a", "a/b", "a/c", "b", "$own", "ü"];
 const SELECTIONS: [&[&str]; 8] = [
@@ -416,7 +416,7 @@ fn block_on(future: impl Future<Output = ()>) {
 fn the_memory_log_does_as_the_model() {
     run(200, |retention, operations| {
         block_on(async {
-            let (log, model) = (Memory.open(retention.clone()), Model::new(retention));
+            let (log, model) = (Memory.open(retention.clone()).await, Model::new(retention));
             let mut compared = Compared { log, model };
             for operation in &operations {
                 compared.apply(operation).await;
@@ -425,20 +425,28 @@ fn the_memory_log_does_as_the_model() {
     });
 }
 
+/// A log that is closed and opened again now and then.
+async fn compare(subject: impl Subject, retention: Retention, operations: Vec<Operation>) {
+    let (log, model) = (subject.open(retention.clone()).await, Model::new(retention.clone()));
+    let mut compared = Compared { log, model };
+    for operation in &operations {
+        if let Operation::Reopen = operation {
+            compared.log.close().await.unwrap();
+            compared.log = subject.open(retention.clone()).await;
+        }
+        compared.apply(operation).await;
+    }
+}
+
 #[test]
 fn the_embedded_log_does_as_the_model() {
     run(12, |retention, operations| {
-        block_on(async {
-            let subject = Embedded::with(fanfare_hub::log::Durability::None);
-            let (log, model) = (subject.open(retention.clone()), Model::new(retention.clone()));
-            let mut compared = Compared { log, model };
-            for operation in &operations {
-                if let Operation::Reopen = operation {
-                    compared.log.close().await.unwrap();
-                    compared.log = subject.open(retention.clone());
-                }
-                compared.apply(operation).await;
-            }
-        });
+        let subject = Embedded::with(fanfare_hub::log::Durability::None);
+        block_on(compare(subject, retention, operations));
     });
+}
+
+#[test]
+fn the_log_in_redis_does_as_the_model() {
+    run(40, |retention, operations| block_on(compare(Redis::new(), retention, operations)));
 }

@@ -10,7 +10,7 @@ use fanfare_wire::EventName;
 use crate::subject::*;
 
 pub(crate) async fn an_event_is_read_as_it_was_appended(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     let plain = event("a", "");
     let full = NewEvent {
         topic: topic("ü/☃"),
@@ -45,7 +45,7 @@ async fn ten(log: &dyn Log) {
 }
 
 pub(crate) async fn pages_end_at_each_bound(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     ten(&*log).await;
     for (read, expected) in [
         (Read { max_events: 3, ..everything(all()) }, vec![1, 2, 3]),
@@ -66,7 +66,7 @@ pub(crate) async fn pages_end_at_each_bound(subject: &impl Subject) {
 }
 
 pub(crate) async fn a_page_has_one_event_at_least(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     ten(&*log).await;
     let read = Read { max_events: 0, max_bytes: 0, ..everything(select(&["b"])) };
     let page = log.page(read).await;
@@ -74,7 +74,7 @@ pub(crate) async fn a_page_has_one_event_at_least(subject: &impl Subject) {
 }
 
 pub(crate) async fn a_page_says_how_far_it_has_read(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     ten(&*log).await;
     let a = || everything(select(&["a"]));
     let through = async |read: Read| log.page(read).await.through.0;
@@ -87,7 +87,7 @@ pub(crate) async fn a_page_says_how_far_it_has_read(subject: &impl Subject) {
 }
 
 pub(crate) async fn what_is_selected_is_read_in_one_order(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     for data in ["1", "2", "3"] {
         let topics = ["a", "a/b", "a/c", "b", "$own"];
         log.put(batch(&topics.map(|topic| (topic, data)))).await;
@@ -107,7 +107,7 @@ pub(crate) async fn what_is_selected_is_read_in_one_order(subject: &impl Subject
 }
 
 pub(crate) async fn a_star_does_not_select_the_hubs_own(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(batch(&[("a", "1"), ("$stats", "2"), ("$more", "3")])).await;
     assert_eq!(positions(&log.events(select(&["*"])).await), [1]);
     assert_eq!(positions(&log.events(select(&["$s*"])).await), [2]);
@@ -130,7 +130,7 @@ async fn rare_among_many(log: &dyn Log, count: usize) {
 }
 
 pub(crate) async fn a_topic_among_many_others_is_found(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     rare_among_many(&*log, 21_000).await;
     let rare: Vec<u64> = (1..=210).map(|hundred| hundred * 100).collect();
     assert_eq!(positions(&log.events(select(&["rare/*"])).await), rare);
@@ -149,7 +149,7 @@ pub(crate) async fn a_topic_among_many_others_is_found(subject: &impl Subject) {
 }
 
 pub(crate) async fn the_last_ones_of_a_selection_are_found(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     let before = async |selectors: &[&str], count: u64| {
         log.before_last(&select(selectors), count).await.unwrap().0
     };

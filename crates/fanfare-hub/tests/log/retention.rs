@@ -13,7 +13,7 @@ async fn trim(log: &dyn Log, now: u64) {
 }
 
 pub(crate) async fn nothing_is_dropped_without_limits(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(at(1, batch(&[("a", "1"), ("b", "2")]))).await;
     trim(&*log, u64::MAX).await;
     assert_eq!(log.data(all()).await, ["1", "2"]);
@@ -21,7 +21,7 @@ pub(crate) async fn nothing_is_dropped_without_limits(subject: &impl Subject) {
 }
 
 pub(crate) async fn topics_are_trimmed_to_their_number_of_events(subject: &impl Subject) {
-    let log = subject.open(rules([rule("a*", max_events(2))]));
+    let log = subject.open(rules([rule("a*", max_events(2))])).await;
     for data in ["1", "2", "3"] {
         log.put(batch(&[("a", data), ("a/b", data), ("b", data)])).await;
     }
@@ -34,7 +34,7 @@ pub(crate) async fn topics_are_trimmed_to_their_number_of_events(subject: &impl 
 }
 
 pub(crate) async fn topics_are_trimmed_to_their_bytes(subject: &impl Subject) {
-    let log = subject.open(rules([rule("*", max_bytes(10))]));
+    let log = subject.open(rules([rule("*", max_bytes(10))])).await;
     for data in ["12345", "1234", "123", "12", "1"] {
         log.put(one("a", data)).await;
     }
@@ -46,7 +46,7 @@ pub(crate) async fn topics_are_trimmed_to_their_bytes(subject: &impl Subject) {
 }
 
 pub(crate) async fn topics_are_trimmed_to_their_age(subject: &impl Subject) {
-    let log = subject.open(rules([rule("a", max_age(100))]));
+    let log = subject.open(rules([rule("a", max_age(100))])).await;
     for time in [1000, 1050, 1100] {
         log.put(at(time, batch(&[("a", &time.to_string()), ("b", "x")]))).await;
     }
@@ -60,11 +60,13 @@ pub(crate) async fn topics_are_trimmed_to_their_age(subject: &impl Subject) {
 }
 
 pub(crate) async fn the_first_rule_that_selects_a_topic_counts(subject: &impl Subject) {
-    let log = subject.open(rules([
-        rule("a/keep", Limits::default()),
-        rule("a/*", max_events(1)),
-        rule("*", max_events(2)),
-    ]));
+    let log = subject
+        .open(rules([
+            rule("a/keep", Limits::default()),
+            rule("a/*", max_events(1)),
+            rule("*", max_events(2)),
+        ]))
+        .await;
     for data in ["1", "2", "3"] {
         log.put(batch(&[("a/keep", data), ("a/x", data), ("b", data), ("$own", data)])).await;
     }
@@ -81,7 +83,7 @@ pub(crate) async fn the_first_rule_that_selects_a_topic_counts(subject: &impl Su
 
 pub(crate) async fn the_oldest_of_all_go_first(subject: &impl Subject) {
     let total = Limits { max_events: Some(4), max_bytes: Some(9), ..Limits::default() };
-    let log = subject.open(Retention { total, ..Retention::default() });
+    let log = subject.open(Retention { total, ..Retention::default() }).await;
     log.put(batch(&[("a", "11"), ("b", "22"), ("a", "33")])).await;
     log.put(batch(&[("c", "44"), ("c", "55")])).await;
     trim(&*log, 0).await;
@@ -95,7 +97,7 @@ pub(crate) async fn the_oldest_of_all_go_first(subject: &impl Subject) {
 }
 
 pub(crate) async fn all_topics_together_are_trimmed_to_an_age(subject: &impl Subject) {
-    let log = subject.open(Retention { total: max_age(100), ..Retention::default() });
+    let log = subject.open(Retention { total: max_age(100), ..Retention::default() }).await;
     for time in [1000, 1050, 1100] {
         log.put(at(time, batch(&[("a", "x"), ("b", "x"), ("$own", "x")]))).await;
     }
@@ -108,7 +110,7 @@ pub(crate) async fn all_topics_together_are_trimmed_to_an_age(subject: &impl Sub
 }
 
 pub(crate) async fn kept_after_is_the_newest_that_was_dropped(subject: &impl Subject) {
-    let log = subject.open(rules([rule("a", max_events(1)), rule("b", max_events(2))]));
+    let log = subject.open(rules([rule("a", max_events(1)), rule("b", max_events(2))])).await;
     assert_eq!(log.kept(select(&["a"])).await, 0);
     for data in ["1", "2", "3"] {
         log.put(batch(&[("a", data), ("b", data), ("c", data)])).await;
@@ -124,7 +126,7 @@ pub(crate) async fn kept_after_is_the_newest_that_was_dropped(subject: &impl Sub
 }
 
 pub(crate) async fn kept_after_knows_of_forgotten_topics(subject: &impl Subject) {
-    let log = subject.open(rules([rule("old/*", max_age(10))]));
+    let log = subject.open(rules([rule("old/*", max_age(10))])).await;
     log.put(at(1, batch(&[("old/1", "1"), ("new", "2")]))).await;
     log.put(at(5, batch(&[("old/2", "3"), ("new", "4")]))).await;
     trim(&*log, 12).await;
@@ -139,7 +141,7 @@ pub(crate) async fn kept_after_knows_of_forgotten_topics(subject: &impl Subject)
 }
 
 pub(crate) async fn what_is_dropped_is_noticed_by_whom_it_concerns(subject: &impl Subject) {
-    let log = subject.open(rules([rule("busy", max_events(1)), rule("quiet", max_age(10))]));
+    let log = subject.open(rules([rule("busy", max_events(1)), rule("quiet", max_age(10))])).await;
     let drops = async |selectors: &[&str], after: u64| {
         log.drops(&select(selectors), Position(after)).await.unwrap()
     };
@@ -177,7 +179,7 @@ pub(crate) async fn what_is_dropped_is_noticed_by_whom_it_concerns(subject: &imp
 pub(crate) async fn a_topic_that_comes_back_has_not_kept_what_was_forgotten(
     subject: &impl Subject,
 ) {
-    let log = subject.open(rules([rule("*", max_age(10))]));
+    let log = subject.open(rules([rule("*", max_age(10))])).await;
     log.put(at(1, one("a", "1"))).await;
     trim(&*log, 100).await;
     log.put(at(100, batch(&[("a", "2"), ("b", "3")]))).await;
@@ -190,7 +192,7 @@ pub(crate) async fn a_topic_that_comes_back_has_not_kept_what_was_forgotten(
 pub(crate) async fn trimming_in_many_steps_ends_at_the_limits(subject: &impl Subject) {
     let total = Limits { max_events: Some(12_000), ..Limits::default() };
     let rules = vec![rule("topic/*", max_events(10)), rule("big", max_events(11_900))];
-    let log = subject.open(Retention { rules, total, ..Retention::default() });
+    let log = subject.open(Retention { rules, total, ..Retention::default() }).await;
     for _ in 0..30 {
         let small = (0..600).map(|topic| event(&format!("topic/{topic}"), "x"));
         let big = (0..600).map(|_| event("big", "x"));
@@ -212,7 +214,7 @@ pub(crate) async fn trimming_in_many_steps_ends_at_the_limits(subject: &impl Sub
 }
 
 pub(crate) async fn appending_goes_on_while_trimming(subject: &impl Subject) {
-    let log = subject.open(rules([rule("*", max_events(100))]));
+    let log = subject.open(rules([rule("*", max_events(100))])).await;
     let is_done = Arc::new(AtomicBool::new(false));
     let appending = tokio::spawn({
         let (log, is_done) = (log.clone(), is_done.clone());

@@ -13,10 +13,10 @@ use tempfile::TempDir;
 /// Makes a log to be tested.
 pub(crate) trait Subject {
     /// A log that keeps this.
-    fn open(&self, retention: Retention) -> Arc<dyn Log>;
+    async fn open(&self, retention: Retention) -> Arc<dyn Log>;
 
-    fn open_default(&self) -> Arc<dyn Log> {
-        self.open(Retention::default())
+    async fn open_default(&self) -> Arc<dyn Log> {
+        self.open(Retention::default()).await
     }
 }
 
@@ -24,7 +24,7 @@ pub(crate) trait Subject {
 pub(crate) struct Memory;
 
 impl Subject for Memory {
-    fn open(&self, retention: Retention) -> Arc<dyn Log> {
+    async fn open(&self, retention: Retention) -> Arc<dyn Log> {
         Arc::new(MemoryLog::new(Epoch::from_seed(7), retention))
     }
 }
@@ -66,7 +66,7 @@ impl Embedded {
 }
 
 impl Subject for Embedded {
-    fn open(&self, retention: Retention) -> Arc<dyn Log> {
+    async fn open(&self, retention: Retention) -> Arc<dyn Log> {
         self.reopen_with(Options { retention, ..self.options() }).0
     }
 }

@@ -12,7 +12,7 @@ fn position(committed: &Committed) -> u64 {
 }
 
 pub(crate) async fn the_tail_is_taken_once(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     for _ in 0..200 {
         within(log.put(one("a", "before"))).await;
     }
@@ -23,7 +23,7 @@ pub(crate) async fn the_tail_is_taken_once(subject: &impl Subject) {
 }
 
 pub(crate) async fn the_tail_gives_everything_once_in_order(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     let mut tail = log.tail().unwrap();
     let mut appenders = JoinSet::new();
     for appender in 0..8 {
@@ -49,24 +49,26 @@ pub(crate) async fn the_tail_gives_everything_once_in_order(subject: &impl Subje
 }
 
 pub(crate) async fn the_tail_gives_ends_and_erasures(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     let mut tail = log.tail().unwrap();
-    log.put(batch(&[("a", "1"), ("b", "2")])).await;
-    log.put(Batch { ends: vec![topic("a"), topic("b")], ..one("a", "3") }).await;
-    assert!(log.erase(&topic("a")).await.unwrap());
-    assert!(!log.erase(&topic("no such topic")).await.unwrap());
-    log.put(one("a", "4")).await;
-    let given = take(&mut tail, 7, |committed| match committed {
+    let told = |committed: &Committed| match committed {
         Committed::Event(record) => record.event.data.to_string(),
         Committed::End(name) => format!("end of {name}"),
         Committed::Erased(name, Position(position)) => format!("{name} erased at {position}"),
-    })
-    .await;
-    assert_eq!(given, ["1", "2", "3", "end of a", "end of b", "a erased at 3", "4"]);
+        Committed::Skipped(position) => format!("skipped to {position}"),
+    };
+    log.put(batch(&[("a", "1"), ("b", "2")])).await;
+    log.put(Batch { ends: vec![topic("a"), topic("b")], ..one("a", "3") }).await;
+    // A tail that is told of an event when it is erased already can only say that it was.
+    assert_eq!(take(&mut tail, 5, told).await, ["1", "2", "3", "end of a", "end of b"]);
+    assert!(log.erase(&topic("a")).await.unwrap());
+    assert!(!log.erase(&topic("no such topic")).await.unwrap());
+    log.put(one("a", "4")).await;
+    assert_eq!(take(&mut tail, 2, told).await, ["a erased at 3", "4"]);
 }
 
 pub(crate) async fn a_tail_that_nobody_reads_any_more_holds_up_nobody(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     drop(log.tail());
     for _ in 0..100 {
         within(log.put(one("a", "x"))).await;
@@ -75,7 +77,7 @@ pub(crate) async fn a_tail_that_nobody_reads_any_more_holds_up_nobody(subject: &
 }
 
 pub(crate) async fn the_tail_ends_with_the_log(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     let mut tail = log.tail().unwrap();
     log.put(one("a", "1")).await;
     log.close().await.unwrap();

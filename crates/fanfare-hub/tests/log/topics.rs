@@ -7,7 +7,7 @@ use fanfare_hub::{
 use crate::subject::*;
 
 pub(crate) async fn topics_are_listed_by_name(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(batch(&[("b", "1"), ("a/2", "2"), ("a", "3"), ("$own", "4"), ("ü", "5")])).await;
     let list_of = async |selection: Selection, after: Option<&str>, most: usize| -> Vec<String> {
         let after: Option<TopicName> = after.map(topic);
@@ -30,7 +30,7 @@ pub(crate) async fn topics_are_listed_by_name(subject: &impl Subject) {
 }
 
 pub(crate) async fn a_topic_is_known_by_its_counts(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(batch(&[("a", "12"), ("b", "123"), ("a", "1234")])).await;
     log.put(one("b", "")).await;
     let expected = TopicState {
@@ -47,7 +47,7 @@ pub(crate) async fn a_topic_is_known_by_its_counts(subject: &impl Subject) {
 }
 
 pub(crate) async fn an_ended_topic_refuses_events(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(one("b", "1")).await;
     log.put(Batch { ends: vec![topic("a")], ..batch(&[("a", "2"), ("b", "3")]) }).await;
     log.put(one("b", "4")).await;
@@ -61,7 +61,7 @@ pub(crate) async fn an_ended_topic_refuses_events(subject: &impl Subject) {
 }
 
 pub(crate) async fn a_topic_may_end_without_an_event(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(ends(&["a"])).await;
     let state = log.state("a").await.unwrap();
     assert_eq!((state.ended, state.events, state.oldest), (Some(Position(0)), 0, None));
@@ -69,7 +69,7 @@ pub(crate) async fn a_topic_may_end_without_an_event(subject: &impl Subject) {
 }
 
 pub(crate) async fn an_erased_topic_is_empty_and_begins_anew(subject: &impl Subject) {
-    let log = subject.open_default();
+    let log = subject.open_default().await;
     log.put(Batch { ends: vec![topic("a")], ..batch(&[("a", "1"), ("b", "2"), ("a", "3")]) }).await;
     assert!(log.erase(&topic("a")).await.unwrap());
     let state = log.state("a").await.unwrap();
@@ -86,7 +86,7 @@ pub(crate) async fn an_erased_topic_is_empty_and_begins_anew(subject: &impl Subj
 }
 
 pub(crate) async fn an_ended_topic_that_is_forgotten_begins_anew(subject: &impl Subject) {
-    let log = subject.open(rules([rule("*", max_age(10))]));
+    let log = subject.open(rules([rule("*", max_age(10))])).await;
     log.put(at(1, Batch { ends: vec![topic("a")], ..one("a", "1") })).await;
     log.trim(Timestamp(12)).await.unwrap();
     assert_eq!(log.state("a").await, None);

@@ -1,0 +1,29 @@
+-- Erases the events of a topic, and its end.
+local known = topic(text())
+if not known then
+  return answer(0)
+end
+if known.events > 0 then
+  log.drops = log.drops + 1
+  known.drops = log.drops
+end
+log.events, log.bytes = log.events - known.events, log.bytes - known.bytes
+known.dropped = math.max(known.newest, known.dropped)
+known.events, known.bytes, known.oldest, known.ended = 0, 0, nil, nil
+local first = '-'
+while true do
+  local entries = redis.call('XRANGE', EVENTS .. known.name, first, '+', 'COUNT', STEPS)
+  if #entries == 0 then
+    break
+  end
+  for _, entry in ipairs(entries) do
+    redis.call('RPUSH', DEAD, entry[1])
+  end
+  first = '(' .. entries[#entries][1]
+end
+redis.call('DEL', EVENTS .. known.name)
+save_topic(known)
+happened('erased', known.name)
+prune()
+save()
+return answer(1)

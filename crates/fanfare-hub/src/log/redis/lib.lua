@@ -1,0 +1,302 @@
+-- What all scripts begin with: words for the keys, and for what they hold.
+--
+-- All keys begin alike, with a hash tag, so that a cluster keeps them together:
+--
+--   meta     hash: what is counted over all topics
+--   topics   sorted set: the names of topics, by name
+--   oldest   sorted set: topics by the position of the oldest event that they keep
+--   t:NAME   hash: what is known of a topic
+--   e:NAME   stream: the events of a topic; the first part of an id is the position
+--   order    stream: what has happened, in order: `e` for an event, `end` and `erased`, each with its topic.
+--            What has no position of its own has a second part of the id that is not zero
+--   dead     list: ids in `order` whose events are no longer kept
+--   keys     hash: idempotency keys, with their time and answer
+--   keyed    sorted set: idempotency keys by age
+
+local NS = string.sub(KEYS[1], 1, -5)
+local META, TOPICS, OLDEST = KEYS[1], NS .. 'topics', NS .. 'oldest'
+local TOPIC, EVENTS, ORDER, DEAD = NS .. 't:', NS .. 'e:', NS .. 'order', NS .. 'dead'
+local KEYS_USED, KEYED = NS .. 'keys', NS .. 'keyed'
+
+-- Entries of `order` that are kept although their events are not, for hubs that are behind.
+local KEPT_DEAD = 16384
+-- Steps of work that may as well be done later.
+local STEPS = 1000
+
+local COUNTS = {
+  'newest', 'sub', 'time', 'events', 'bytes', 'forgotten', 'drops', 'forgotten_drops', 'uses', 'pruned'
+}
+local STATE = { 'events', 'bytes', 'newest', 'dropped', 'drops', 'oldest', 'ended' }
+
+local argument = 0
+local function text()
+  argument = argument + 1
+  return ARGV[argument]
+end
+
+-- An empty text is no number.
+local function number()
+  return tonumber(text())
+end
+
+local function limits()
+  return { events = number(), age = number(), bytes = number() }
+end
+
+-- In full, however large.
+local function digits(value)
+  return string.format('%.0f', value)
+end
+
+local log = {}
+for index, value in ipairs(redis.call('HMGET', META, unpack(COUNTS))) do
+  log[COUNTS[index]] = tonumber(value) or 0
+end
+
+-- What names the log. Another one means that positions may have been given out twice.
+local seed = redis.call('HGET', META, 'seed')
+
+local function save()
+  local values = {}
+  for _, name in ipairs(COUNTS) do
+    values[#values + 1] = name
+    values[#values + 1] = digits(log[name])
+  end
+  redis.call('HSET', META, unpack(values))
+end
+
+local function answer(...)
+  return { digits(log.newest), digits(log.sub), seed, ... }
+end
+
+-- What is known of a topic, or nil.
+local function topic(name)
+  local values = redis.call('HMGET', TOPIC .. name, unpack(STATE))
+  if not values[1] then
+    return nil
+  end
+  local known = { name = name }
+  for index, field in ipairs(STATE) do
+    known[field] = tonumber(values[index] or nil)
+  end
+  return known
+end
+
+local function save_topic(known)
+  local values = {}
+  for _, field in ipairs(STATE) do
+    if known[field] then
+      values[#values + 1] = field
+      values[#values + 1] = digits(known[field])
+    else
+      redis.call('HDEL', TOPIC .. known.name, field)
+    end
+  end
+  redis.call('HSET', TOPIC .. known.name, unpack(values))
+  if known.oldest then
+    redis.call('ZADD', OLDEST, digits(known.oldest), known.name)
+  else
+    redis.call('ZREM', OLDEST, known.name)
+  end
+end
+
+-- It may be one that is forgotten, and then it has dropped events.
+local function known_or_new(name)
+  local known = topic(name)
+  if not known then
+    known = { name = name, events = 0, bytes = 0, newest = 0 }
+    known.dropped, known.drops = log.forgotten, log.forgotten_drops
+    redis.call('ZADD', TOPICS, 0, name)
+  end
+  return known
+end
+
+local function event(entry)
+  local found = { id = entry[1], position = tonumber(string.match(entry[1], '^%d+')) }
+  local fields = entry[2]
+  for index = 1, #fields, 2 do
+    found[fields[index]] = fields[index + 1]
+  end
+  return found
+end
+
+local function oldest_of(name)
+  local entries = redis.call('XRANGE', EVENTS .. name, '-', '+', 'COUNT', 1)
+  return entries[1] and event(entries[1])
+end
+
+local function at(name, position)
+  local id = digits(position) .. '-0'
+  local entries = redis.call('XRANGE', EVENTS .. name, id, id)
+  return entries[1] and event(entries[1])
+end
+
+-- Something that happened to a topic and is no event.
+local function happened(kind, name)
+  log.sub = log.sub + 1
+  local id = digits(log.newest) .. '-' .. digits(log.sub)
+  redis.call('XADD', ORDER, id, kind, name)
+  redis.call('RPUSH', DEAD, id)
+end
+
+local function drop(known, first)
+  redis.call('XDEL', EVENTS .. known.name, first.id)
+  redis.call('RPUSH', DEAD, first.id)
+  known.events, known.bytes = known.events - 1, known.bytes - #first.data
+  log.events, log.bytes = log.events - 1, log.bytes - #first.data
+  log.drops = log.drops + 1
+  known.dropped, known.drops = first.position, log.drops
+end
+
+local function is_over(limits, events, bytes)
+  return (limits.events and events > limits.events) or (limits.bytes and bytes > limits.bytes)
+end
+
+local function is_older(first, age, now)
+  return age and now - tonumber(first.time) > age
+end
+
+-- Drops what is beyond a topic's limits, within so many steps. Returns how many are left.
+local function trim_topic(known, limits, now, steps)
+  while known.events > 0 and steps > 0 do
+    local over = is_over(limits, known.events, known.bytes)
+    if not over and not limits.age then
+      return steps
+    end
+    local first = oldest_of(known.name)
+    if not over and not is_older(first, limits.age, now) then
+      return steps
+    end
+    drop(known, first)
+    first = oldest_of(known.name)
+    known.oldest = first and first.position
+    save_topic(known)
+    steps = steps - 1
+  end
+  return steps
+end
+
+-- Drops the oldest of all that is beyond the limits.
+local function trim_total(limits, now, steps)
+  while log.events > 0 and steps > 0 do
+    local over = is_over(limits, log.events, log.bytes)
+    if not over and not limits.age then
+      return steps
+    end
+    local known = topic(redis.call('ZRANGE', OLDEST, 0, 0)[1])
+    local first = oldest_of(known.name)
+    if not over and not is_older(first, limits.age, now) then
+      return steps
+    end
+    drop(known, first)
+    first = oldest_of(known.name)
+    known.oldest = first and first.position
+    save_topic(known)
+    steps = steps - 1
+  end
+  return steps
+end
+
+-- Forgets what nobody needs any more of `order`.
+local function prune()
+  for _ = 1, STEPS do
+    local first = redis.call('LINDEX', DEAD, 0)
+    local position = first and tonumber(string.match(first, '^%d+'))
+    if not position or position > log.newest - KEPT_DEAD then
+      return
+    end
+    redis.call('LPOP', DEAD)
+    redis.call('XDEL', ORDER, first)
+    log.pruned = math.max(log.pruned, position)
+  end
+end
+
+-- Forgets keys that are too many, or older than the window.
+local function trim_keys(now, window, most)
+  for _ = 1, STEPS do
+    local first = redis.call('ZRANGE', KEYED, 0, 0)[1]
+    if not first then
+      return
+    end
+    local used = tonumber(string.match(redis.call('HGET', KEYS_USED, first), '^%d+'))
+    if redis.call('ZCARD', KEYED) <= most and now - used <= window then
+      return
+    end
+    redis.call('ZREM', KEYED, first)
+    redis.call('HDEL', KEYS_USED, first)
+  end
+end
+
+local function selection()
+  local selectors = {}
+  for _ = 1, number() do
+    selectors[#selectors + 1] = { kind = text(), text = text() }
+  end
+  return selectors
+end
+
+local function begins_with(name, prefix)
+  return string.sub(name, 1, #prefix) == prefix
+end
+
+-- The hub's own topics are selected by what names their `$` only.
+local function is_selected(selectors, name)
+  for _, selector in ipairs(selectors) do
+    if selector.kind == 'topic' then
+      if selector.text == name then
+        return true
+      end
+    elseif begins_with(name, selector.text) and (not begins_with(name, '$') or begins_with(selector.text, '$')) then
+      return true
+    end
+  end
+  return false
+end
+
+-- The topics of a selector, behind a name if there is one, by name.
+local function topics_of(selector, after, most)
+  if selector.kind == 'topic' then
+    local is_there = redis.call('EXISTS', TOPIC .. selector.text) == 1
+    return is_there and (not after or selector.text > after) and { topic(selector.text) } or {}
+  end
+  local first = '[' .. selector.text
+  if after and after >= selector.text then
+    first = '(' .. after
+  end
+  local found = {}
+  local last = selector.text == '' and '+' or '[' .. selector.text .. '\255'
+  while #found < most do
+    local names = redis.call('ZRANGEBYLEX', TOPICS, first, last, 'LIMIT', 0, STEPS)
+    if #names == 0 then
+      return found
+    end
+    for _, name in ipairs(names) do
+      if #found < most and is_selected({ selector }, name) then
+        found[#found + 1] = topic(name)
+      end
+    end
+    first = '(' .. names[#names]
+  end
+  return found
+end
+
+-- Calls a function for each topic that is selected; tells whether all are selected by name, and known.
+local function each_selected(selectors, call)
+  local has_all = true
+  for _, selector in ipairs(selectors) do
+    local known = topics_of(selector, nil, math.huge)
+    if selector.kind ~= 'topic' or #known == 0 then
+      has_all = false
+    end
+    for _, one in ipairs(known) do
+      call(one)
+    end
+  end
+  return has_all
+end
+
+-- A hub that knows the log by another name is told so, and nothing is done for it.
+local expected = text()
+if expected ~= '' and expected ~= seed then
+  return answer()
+end

@@ -1,0 +1,394 @@
+//! A log in Redis, which several hubs share.
+//!
+//! Everything is done by scripts (`*.lua`), each of which Redis runs as a whole: what they keep is told in
+//! `lib.lua`. A hub's own part is the tail, which asks what has happened since it asked last.
+
+mod reply;
+mod script;
+mod tail;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use fanfare_fanout::{Epoch, Position};
+use redis::{
+    Client,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use thiserror::Error;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+use super::{
+    Answer, AppendError, Appended, Batch, BoxError, Limits, Log, NewEvent, Page, Read, ReadError,
+    Retention, Size, Tail, Timestamp, TopicState,
+};
+use crate::{Selection, Selector, TopicName};
+use reply::Reply;
+use script::{Call, Scripts};
+
+/// Batches that may wait for the reader of the tail.
+const TAIL_BATCHES: usize = 64;
+/// Events that one read asks for at most.
+const MOST_EVENTS: usize = 10_000;
+/// Bytes beyond which Lua would not count one by one.
+const MOST_BYTES: usize = 1 << 50;
+
+/// How a [`RedisLog`] is opened.
+#[derive(Debug, Clone)]
+pub struct RedisOptions {
+    /// What all its keys begin with: logs with different names do not know each other.
+    pub name: String,
+    /// What is kept. All hubs of a log are to be given the same.
+    pub retention: Retention,
+    /// How long an answer is waited for.
+    pub patience: Duration,
+}
+
+/// Why Redis cannot be used, or not now.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RedisError {
+    /// The address is none.
+    #[error("this is no address of Redis, such as redis://127.0.0.1:6379")]
+    Address(#[source] redis::RedisError),
+    /// Redis cannot be reached, or has refused what was asked.
+    #[error("Redis does not answer as it should")]
+    Redis(#[from] redis::RedisError),
+    /// Redis has not answered in time.
+    #[error("Redis has not answered within {} ms", .0.as_millis())]
+    Late(Duration),
+    /// The answer is none that the scripts give.
+    #[error("what Redis holds under this name is not a log of this version")]
+    Reply,
+    /// The log is another one than it was, or has lost events that it had.
+    #[error("the log in Redis is not the one that it was: events that were acknowledged are gone")]
+    Replaced,
+    /// The log was closed here.
+    #[error("it has been closed")]
+    Closed,
+}
+
+/// A [`Log`] in Redis. Clones are the same.
+///
+/// How durable an append is when it is answered is Redis' own setting: with `appendfsync always` it is on the
+/// disk, with `everysec` up to a second is lost in a crash, without a file everything is lost. If Redis comes
+/// back without what it had, it is another log, with another epoch.
+#[derive(Debug, Clone)]
+pub struct RedisLog(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    connection: ConnectionManager,
+    scripts: Scripts,
+    options: RedisOptions,
+    /// What names the log.
+    seed: u64,
+    /// The newest thing that is known of.
+    newest: Mutex<Place>,
+    nonce: (u64, AtomicU64),
+    is_tail_taken: AtomicBool,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Closed,
+    Replaced,
+}
+
+/// A place in the order of all that happens: several things may happen at a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Place {
+    position: u64,
+    sub: u64,
+}
+
+impl RedisLog {
+    /// Opens a log, which is made if there is none. `seed` is drawn at random.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError`] says what is wrong.
+    pub async fn open(url: &str, seed: u64, options: RedisOptions) -> Result<Self, RedisError> {
+        let client = Client::open(url).map_err(RedisError::Address)?;
+        let patience = options.patience;
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_connection_timeout(Some(patience))
+            .set_response_timeout(Some(patience));
+        let connecting = ConnectionManager::new_with_config(client.clone(), config);
+        let connecting = timeout(patience, connecting).await;
+        let connection = connecting.map_err(|_| RedisError::Late(patience))??;
+        let mut scripts = Scripts::new(&options.name);
+        let call = scripts.open(seed, None, Place::default(), "");
+        let mut reply = call.invoke(&mut connection.clone(), patience).await?;
+        let newest = Place { position: reply.number()?, sub: reply.number()? };
+        // No other append of any hub has the same nonce.
+        let nonce = (seed, AtomicU64::new(0));
+        let seed = reply.number()?;
+        scripts.expect(seed);
+        Ok(Self(Arc::new(Shared {
+            client,
+            connection,
+            scripts,
+            options,
+            seed,
+            newest: Mutex::new(newest),
+            nonce,
+            is_tail_taken: AtomicBool::new(false),
+            state: watch::Sender::new(State::Open),
+        })))
+    }
+
+    /// Whether Redis has turned out to hold another log than it did.
+    pub fn is_replaced(&self) -> bool {
+        *self.0.state.borrow() == State::Replaced
+    }
+
+    /// Waits until Redis turns out to hold another log than it did.
+    pub async fn replaced(&self) {
+        let mut state = self.0.state.subscribe();
+        // It is there as long as this is.
+        let _ = state.wait_for(|state| *state == State::Replaced).await;
+    }
+}
+
+impl Shared {
+    fn newest(&self) -> MutexGuard<'_, Place> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a script, and takes note of how far the log is.
+    async fn call(&self, call: Call<'_>) -> Result<Reply, RedisError> {
+        let mut connection = self.connection.clone();
+        let mut reply = call.invoke(&mut connection, self.options.patience).await?;
+        let place = Place { position: reply.number()?, sub: reply.number()? };
+        if reply.number_or_none().ok().flatten() != Some(self.seed) {
+            self.replace();
+            return Err(RedisError::Replaced);
+        }
+        let mut newest = self.newest();
+        *newest = place.max(*newest);
+        drop(newest);
+        Ok(reply)
+    }
+
+    /// Runs a script that changes something.
+    async fn change(&self, call: Call<'_>) -> Result<Reply, AppendError> {
+        let state = *self.state.borrow();
+        let refused = match state {
+            State::Open => None,
+            State::Closed => Some(RedisError::Closed),
+            State::Replaced => Some(RedisError::Replaced),
+        };
+        match refused {
+            Some(refused) => Err(unavailable(refused)),
+            None => self.call(call).await.map_err(unavailable),
+        }
+    }
+
+    /// Positions here and there are no longer the same events.
+    fn replace(&self) {
+        self.state.send_if_modified(|state| {
+            let is_news = *state == State::Open;
+            if is_news {
+                *state = State::Replaced;
+            }
+            is_news
+        });
+    }
+
+    fn nonce(&self) -> String {
+        let (seed, next) = &self.nonce;
+        format!("{seed:x}.{:x}", next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        let nonce = self.nonce();
+        let call = self.scripts.append(&batch, &self.options.retention, &nonce);
+        let mut reply = self.change(call).await?;
+        let outcome = reply.text().map_err(unavailable)?;
+        if &*outcome == "ended" {
+            return Err(AppendError::Ended(reply.topic().map_err(unavailable)?));
+        }
+        let last = reply.position().map_err(unavailable)?;
+        Ok(Appended { last, is_repeated: &*outcome == "repeated" })
+    }
+
+    async fn read(&self, read: Read) -> Result<Page, ReadError> {
+        let mut reply = self.call(self.scripts.read(&read)).await.map_err(unreadable)?;
+        page(&mut reply).map_err(unreadable)
+    }
+
+    async fn position(&self, call: Call<'_>) -> Result<Position, ReadError> {
+        let mut reply = self.call(call).await.map_err(unreadable)?;
+        reply.position().map_err(unreadable)
+    }
+
+    async fn topics(
+        &self,
+        selection: &Selection,
+        after: Option<&TopicName>,
+        most: usize,
+    ) -> Result<Vec<TopicState>, ReadError> {
+        let call = self.scripts.topics(selection, after, most.min(MOST_EVENTS));
+        let mut reply = self.call(call).await.map_err(unreadable)?;
+        topics(&mut reply).map_err(unreadable)
+    }
+
+    async fn trim(&self, now: Timestamp) -> Result<(), AppendError> {
+        let mut after = String::new();
+        loop {
+            let call = self.scripts.trim(now, &self.options.retention, &after);
+            let mut reply = self.change(call).await?;
+            let goes_on = reply.number().map_err(unavailable)? == 1;
+            let last = reply.text().map_err(unavailable)?;
+            if !goes_on {
+                return Ok(());
+            }
+            if !last.is_empty() {
+                after = last.to_string();
+            }
+        }
+    }
+}
+
+fn page(reply: &mut Reply) -> Result<Page, RedisError> {
+    let through = reply.position()?;
+    let mut events = reply.values()?;
+    let mut records = vec![];
+    while !events.is_empty() {
+        let (position, time) = (events.position()?, events.number()?);
+        records.push(events.record(position, Reply::topic, time)?);
+    }
+    Ok(Page { records, through })
+}
+
+fn topics(reply: &mut Reply) -> Result<Vec<TopicState>, RedisError> {
+    let mut values = reply.values()?;
+    let mut topics = vec![];
+    while !values.is_empty() {
+        topics.push(TopicState {
+            name: values.topic()?,
+            events: values.number()?,
+            bytes: values.number()?,
+            oldest: values.number_or_none()?.map(Position),
+            newest: values.position()?,
+            ended: values.number_or_none()?.map(Position),
+        });
+    }
+    Ok(topics)
+}
+
+fn unavailable(error: RedisError) -> AppendError {
+    AppendError::Unavailable(BoxError::from(error))
+}
+
+fn unreadable(error: RedisError) -> ReadError {
+    ReadError(BoxError::from(error))
+}
+
+impl Log for RedisLog {
+    fn epoch(&self) -> Epoch {
+        Epoch::from_seed(self.0.seed)
+    }
+
+    fn newest(&self) -> Position {
+        Position(self.0.newest().position)
+    }
+
+    fn tail(&self) -> Option<Tail> {
+        if self.0.is_tail_taken.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(TAIL_BATCHES);
+        let place = *self.0.newest();
+        tokio::spawn(tail::run(self.0.clone(), sender, place));
+        Some(receiver)
+    }
+
+    fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {
+        Box::pin(self.0.append(batch))
+    }
+
+    fn read(&self, read: Read) -> Answer<'_, Result<Page, ReadError>> {
+        Box::pin(self.0.read(read))
+    }
+
+    fn kept_after(&self, selection: &Selection) -> Answer<'_, Result<Position, ReadError>> {
+        Box::pin(self.0.position(self.0.scripts.kept_after(selection)))
+    }
+
+    fn drops(&self, selection: &Selection, after: Position) -> Answer<'_, Result<u64, ReadError>> {
+        let drops = self.0.position(self.0.scripts.drops(selection, after));
+        Box::pin(async move { drops.await.map(|Position(drops)| drops) })
+    }
+
+    fn before_last(
+        &self,
+        selection: &Selection,
+        count: u64,
+    ) -> Answer<'_, Result<Position, ReadError>> {
+        Box::pin(self.0.position(self.0.scripts.before_last(selection, count)))
+    }
+
+    fn topic(&self, name: &TopicName) -> Answer<'_, Result<Option<TopicState>, ReadError>> {
+        let selection = Selection::from(name.clone());
+        Box::pin(async move { Ok(self.0.topics(&selection, None, 1).await?.pop()) })
+    }
+
+    fn topics(
+        &self,
+        selection: &Selection,
+        after: Option<&TopicName>,
+        most: usize,
+    ) -> Answer<'_, Result<Vec<TopicState>, ReadError>> {
+        let (selection, after) = (selection.clone(), after.cloned());
+        Box::pin(async move { self.0.topics(&selection, after.as_ref(), most).await })
+    }
+
+    fn erase(&self, name: &TopicName) -> Answer<'_, Result<bool, AppendError>> {
+        let erased = self.0.change(self.0.scripts.erase(name));
+        Box::pin(async move { Ok(erased.await?.number().map_err(unavailable)? == 1) })
+    }
+
+    fn size(&self) -> Answer<'_, Result<Size, ReadError>> {
+        let size = self.0.call(self.0.scripts.size());
+        Box::pin(async move {
+            let mut reply = size.await.map_err(unreadable)?;
+            let mut next = || reply.number().map_err(unreadable);
+            Ok(Size { events: next()?, bytes: next()?, topics: next()?, disk_bytes: None })
+        })
+    }
+
+    fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>> {
+        Box::pin(self.0.trim(now))
+    }
+
+    fn close(&self) -> Answer<'_, Result<(), AppendError>> {
+        self.0.state.send_if_modified(|state| {
+            let is_open = *state == State::Open;
+            if is_open {
+                *state = State::Closed;
+            }
+            is_open
+        });
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisLog").field("seed", &self.seed).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,17 @@
+-- Names the log, when it is empty, by a seed that was drawn. Says whether it still has the event that a hub
+-- has seen last. If it has not, it gets another name, once, and all hubs are woken to see it.
+local drawn, own, seen, nonce = text(), text(), number(), text()
+if not seed then
+  seed = drawn
+  redis.call('HSET', META, 'seed', seed)
+end
+if seed == own and seen > 0 then
+  local entry = redis.call('XRANGE', ORDER, digits(seen) .. '-0', digits(seen) .. '-0')[1]
+  if seen > log.newest or (entry and entry[2][4] ~= nonce) then
+    seed = drawn
+    redis.call('HSET', META, 'seed', seed)
+    happened('renamed', '')
+    save()
+  end
+end
+return answer()

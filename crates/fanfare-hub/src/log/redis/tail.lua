@@ -1,0 +1,19 @@
+-- What has happened behind an id. Says whether some of it is no longer known.
+local position, sub, count, most_bytes = number(), number(), number(), number()
+local behind = digits(position) .. '-' .. digits(sub)
+local happened, bytes = {}, 0
+for _, entry in ipairs(redis.call('XRANGE', ORDER, '(' .. behind, '+', 'COUNT', count)) do
+  local kind, name = entry[2][1], entry[2][2]
+  local found = kind == 'e' and at(name, tonumber(string.match(entry[1], '^%d+'))) or nil
+  if found then
+    bytes = bytes + #found.data
+    happened[#happened + 1] =
+      { entry[1], 'e', name, found.time, found.name or '', found.retry or '', found.data, entry[2][4] }
+  else
+    happened[#happened + 1] = { entry[1], kind == 'e' and 'dropped' or kind, name }
+  end
+  if bytes > most_bytes then
+    break
+  end
+end
+return answer(position < log.pruned and 1 or 0, happened)

@@ -1,0 +1,184 @@
+//! The tail: what has happened in Redis, asked for as soon as there is something.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{AsyncConnectionConfig, Cmd, RedisResult, Value, aio::MultiplexedConnection, cmd};
+use tokio::{sync::mpsc::Sender, time::timeout};
+
+use super::{Place, RedisError, Reply, Shared, State};
+use crate::log::Committed;
+
+/// Events and bytes that are asked for at a time.
+const EVENTS: usize = 512;
+const BYTES: usize = 1024 * 1024;
+/// How long Redis is to wait for something to happen, before it is asked again.
+const WAIT: Duration = Duration::from_secs(WAIT_SECONDS);
+const WAIT_SECONDS: u64 = 5;
+/// Between attempts to connect again.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Where the tail is, and by what the newest event there is known.
+struct Tailing {
+    shared: Arc<Shared>,
+    sender: Sender<Vec<Committed>>,
+    place: Place,
+    nonce: String,
+}
+
+/// Why there is no more to tell.
+enum End {
+    /// Nobody reads it any more, or the log is closed.
+    Wanted,
+    Failed(RedisError),
+}
+
+impl From<RedisError> for End {
+    fn from(error: RedisError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Tells what happens behind a place, until nobody listens or the log is closed.
+pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, place: Place) {
+    let mut tailing = Tailing { shared, sender, place, nonce: String::new() };
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let before = tailing.place;
+        match tailing.follow().await {
+            End::Wanted => return,
+            End::Failed(RedisError::Replaced) => {
+                tracing::error!("{}", RedisError::Replaced);
+                tailing.shared.replace();
+                return;
+            }
+            End::Failed(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the log is away");
+            }
+        }
+        if tailing.place > before {
+            pause = SHORTEST_PAUSE;
+        }
+        if tailing.rest(pause).await {
+            return;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+impl Tailing {
+    /// Tells what happens as long as the connection lasts.
+    async fn follow(&mut self) -> End {
+        match self.try_follow().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn try_follow(&mut self) -> Result<std::convert::Infallible, End> {
+        let mut connection = self.connect().await?;
+        self.recognise(&mut connection).await?;
+        let mut state = self.shared.state.subscribe();
+        loop {
+            self.tell().await?;
+            let is_over = *state.borrow_and_update() != State::Open;
+            if is_over {
+                // What was appended before it was closed is told.
+                self.tell().await?;
+                return Err(End::Wanted);
+            }
+            tokio::select! {
+                () = self.sender.closed() => return Err(End::Wanted),
+                _ = state.changed() => {}
+                woken = wait(&mut connection, self.news()) => woken.map_err(RedisError::from)?,
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let patience = self.shared.options.patience;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(patience))
+            .set_response_timeout(Some(WAIT + patience));
+        Ok(self.shared.client.get_multiplexed_async_connection_with_config(&config).await?)
+    }
+
+    /// Whether it is the log that it was.
+    async fn recognise(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        let known = if self.nonce.is_empty() { Place::default() } else { self.place };
+        let Shared { scripts, seed, options, .. } = &*self.shared;
+        let call = scripts.open(fastrand::u64(..), Some(*seed), known, &self.nonce);
+        let mut reply = call.invoke(connection, options.patience).await?;
+        let (_, _, found) = (reply.number()?, reply.number()?, reply.number()?);
+        if found == *seed { Ok(()) } else { Err(RedisError::Replaced) }
+    }
+
+    /// Asks to be told when something happens behind the place.
+    fn news(&self) -> Cmd {
+        let mut news = cmd("XREAD");
+        let Place { position, sub } = self.place;
+        news.arg("BLOCK").arg(WAIT_SECONDS * 1000).arg("COUNT").arg(1);
+        news.arg("STREAMS").arg(self.shared.scripts.order()).arg(format!("{position}-{sub}"));
+        news
+    }
+
+    /// Tells all that has happened.
+    async fn tell(&mut self) -> Result<(), End> {
+        loop {
+            let call = self.shared.scripts.tail(self.place, EVENTS, BYTES);
+            let mut reply = self.shared.call(call).await?;
+            let has_missed = reply.number()? == 1;
+            let mut happened = reply.values()?;
+            let mut committed = vec![];
+            while !happened.is_empty() {
+                committed.push(self.read(happened.values()?)?);
+            }
+            if has_missed {
+                committed.push(Committed::Skipped(fanfare_fanout::Position(self.place.position)));
+            }
+            if committed.is_empty() {
+                return Ok(());
+            }
+            self.sender.send(committed).await.map_err(|_| End::Wanted)?;
+        }
+    }
+
+    fn read(&mut self, mut reply: Reply) -> Result<Committed, RedisError> {
+        let id = reply.text()?;
+        let parts = id.split_once('-').and_then(|(one, other)| {
+            Some(Place { position: one.parse().ok()?, sub: other.parse().ok()? })
+        });
+        self.place = parts.ok_or(RedisError::Reply)?;
+        let position = fanfare_fanout::Position(self.place.position);
+        let (kind, topic) = (reply.text()?, reply.topic()?);
+        match &*kind {
+            "e" => {
+                let time = reply.number()?;
+                let record = reply.record(position, |_| Ok(topic), time)?;
+                self.nonce = reply.text()?.to_string();
+                Ok(Committed::Event(record))
+            }
+            "end" => Ok(Committed::End(topic)),
+            "erased" => Ok(Committed::Erased(topic, position)),
+            _ => Ok(Committed::Skipped(position)),
+        }
+    }
+
+    /// Waits before the next attempt; tells whether none is wanted.
+    async fn rest(&self, pause: Duration) -> bool {
+        let mut state = self.shared.state.subscribe();
+        // All hubs lose Redis at the same moment.
+        let pause = pause.mul_f64(0.5 + fastrand::f64());
+        let over = async {
+            tokio::select! {
+                () = self.sender.closed() => {}
+                _ = state.wait_for(|state| *state != State::Open) => {}
+            }
+        };
+        timeout(pause, over).await.is_ok()
+    }
+}
+
+async fn wait(connection: &mut MultiplexedConnection, news: Cmd) -> RedisResult<()> {
+    news.query_async::<Value>(connection).await.map(drop)
+}

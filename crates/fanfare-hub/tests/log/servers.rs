@@ -1,0 +1,136 @@
+//! Servers that the tests start, and end.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use fanfare_hub::log::{Log, RedisLog, RedisOptions, Retention};
+use tempfile::TempDir;
+
+use crate::subject::Subject;
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A Redis of its own, which keeps nothing on the disk unless it is told to. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct RedisServer {
+    folder: TempDir,
+    arguments: Vec<String>,
+    process: Mutex<Child>,
+}
+
+impl RedisServer {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        // The path of a socket has to be short.
+        let folder = tempfile::tempdir().unwrap();
+        let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let process = Mutex::new(launch(folder.path(), &arguments));
+        let server = Self { folder, arguments, process };
+        server.until_it_answers();
+        server
+    }
+
+    /// Of all tests that run at the moment.
+    fn of_all() -> Arc<Self> {
+        static SERVER: Mutex<Weak<RedisServer>> = Mutex::new(Weak::new());
+        let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+        server.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(Self::start(&["--save", "", "--appendonly", "no"]));
+            *server = Arc::downgrade(&started);
+            started
+        })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.folder.path().join("redis.sock").display())
+    }
+
+    /// Has it keep what it has at this moment.
+    pub(crate) fn snapshot(&self) {
+        let client = redis::Client::open(self.url()).unwrap();
+        redis::cmd("SAVE").exec(&mut client.get_connection().unwrap()).unwrap();
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&self) {
+        let mut process = self.process.lock().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    pub(crate) fn start_again(&self) {
+        *self.process.lock().unwrap() = launch(self.folder.path(), &self.arguments);
+        self.until_it_answers();
+    }
+
+    fn until_it_answers(&self) {
+        let (begun, client) = (Instant::now(), redis::Client::open(self.url()).unwrap());
+        let answers = || {
+            let mut connection = client.get_connection().ok()?;
+            redis::cmd("PING").query::<String>(&mut connection).ok()
+        };
+        while answers().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "redis-server does not answer");
+            thread::yield_now();
+        }
+    }
+}
+
+fn launch(folder: &Path, arguments: &[String]) -> Child {
+    let socket = folder.join("redis.sock");
+    let launched = Command::new("redis-server")
+        .args(["--port", "0", "--unixsocket"])
+        .arg(socket)
+        .arg("--dir")
+        .arg(folder)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .spawn();
+    launched.expect("redis-server is installed: tests/servers/setup.sh")
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A log of its own in a Redis that tests share.
+#[derive(Debug)]
+pub(crate) struct Redis {
+    server: Arc<RedisServer>,
+    name: String,
+}
+
+impl Redis {
+    pub(crate) fn new() -> Self {
+        Self::on(RedisServer::of_all())
+    }
+
+    pub(crate) fn on(server: Arc<RedisServer>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("test {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { server, name }
+    }
+
+    /// The log, as another hub opens it too.
+    pub(crate) async fn hub(&self, seed: u64, retention: Retention) -> RedisLog {
+        let (name, patience) = (self.name.clone(), Duration::from_secs(5));
+        let options = RedisOptions { name, retention, patience };
+        RedisLog::open(&self.server.url(), seed, options).await.unwrap()
+    }
+}
+
+impl Subject for Redis {
+    async fn open(&self, retention: Retention) -> Arc<dyn Log> {
+        Arc::new(self.hub(7, retention).await)
+    }
+}

@@ -1,0 +1,140 @@
+//! A log that several hubs share, and a server that goes away.
+
+use std::sync::Arc;
+
+use fanfare_fanout::Position;
+use fanfare_hub::log::{AppendError, Log, Retention};
+
+use crate::{
+    servers::{Redis, RedisServer},
+    subject::*,
+};
+
+fn data(committed: &Committed) -> String {
+    match committed {
+        Committed::Event(record) => record.event.data.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_hub_appends_another_reads_and_is_told() {
+    let subject = Redis::new();
+    let [this, other] =
+        [subject.hub(1, Retention::default()).await, subject.hub(2, Retention::default()).await];
+    assert_eq!(this.epoch(), other.epoch(), "the first one named it");
+    let mut tail = other.tail().unwrap();
+    let last = this.append(batch(&[("a", "1"), ("b", "2")])).await.unwrap().last;
+    assert_eq!(other.data(all()).await, ["1", "2"]);
+    assert_eq!(other.newest(), last, "known by any answer");
+    other.put(one("a", "3")).await;
+    assert_eq!(take(&mut tail, 3, data).await, ["1", "2", "3"]);
+    let [first, again] = [
+        this.append(with_key("k", one("a", "4"))).await.unwrap(),
+        other.append(with_key("k", one("a", "5"))).await.unwrap(),
+    ];
+    assert!(!first.is_repeated && again.is_repeated && first.last == again.last);
+    other.put(ends(&["b"])).await;
+    let refused = this.append(one("b", "6")).await;
+    assert!(matches!(refused, Err(AppendError::Ended(name)) if name == topic("b")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_keeps_its_file_comes_back_with_all_of_it() {
+    let server = Arc::new(RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]));
+    let subject = Redis::on(server.clone());
+    let log = subject.hub(1, Retention::default()).await;
+    let mut tail = log.tail().unwrap();
+    log.put(one("a", "1")).await;
+    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    server.kill();
+    let refused = log.append(one("a", "lost")).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+    server.start_again();
+    let appended = within(async {
+        loop {
+            if let Ok(appended) = log.append(one("a", "2")).await {
+                return appended;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(appended.await.last, Position(2));
+    assert_eq!(take(&mut tail, 1, data).await, ["2"]);
+    assert!(!log.is_replaced());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_back_empty_has_another_log() {
+    let server = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
+    let subject = Redis::on(server.clone());
+    let log = subject.hub(1, Retention::default()).await;
+    let mut tail = log.tail().unwrap();
+    log.put(one("a", "1")).await;
+    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    server.kill();
+    server.start_again();
+    // Another hub goes on in the meantime, and gives the position out again.
+    let other = subject.hub(2, Retention::default()).await;
+    assert_ne!(other.epoch(), log.epoch());
+    other.put(one("a", "another")).await;
+    within(log.replaced()).await;
+    assert_eq!(within(tail.recv()).await, None);
+    let refused = log.append(one("a", "2")).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_lost_its_newest_events_has_another_log_for_every_hub() {
+    let server = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
+    let subject = Redis::on(server.clone());
+    let [this, other] =
+        [subject.hub(1, Retention::default()).await, subject.hub(2, Retention::default()).await];
+    let mut tail = this.tail().unwrap();
+    this.put(one("a", "1")).await;
+    server.snapshot();
+    this.put(one("a", "2")).await;
+    assert_eq!(take(&mut tail, 2, data).await, ["1", "2"]);
+    server.kill();
+    server.start_again();
+    within(this.replaced()).await;
+    // The other one has seen nothing of what is lost, and is told all the same.
+    within(async {
+        while !other.is_replaced() {
+            let refused = other.append(one("a", "3")).await;
+            assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+        }
+    })
+    .await;
+    let new = subject.hub(3, Retention::default()).await;
+    assert_ne!(new.epoch(), this.epoch());
+    assert_eq!(new.data(all()).await, ["1"]);
+    assert_eq!(new.put(one("a", "another")).await, 2, "a position that was given out before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_too_late_is_told_that_something_is_missing() {
+    let subject = Redis::new();
+    let retention = rules([rule("a", max_events(1))]);
+    let log = subject.hub(1, retention).await;
+    let mut tail = log.tail().unwrap();
+    let many: Vec<_> = (0..1000).map(|_| ("a", "x")).collect();
+    for _ in 0..60 {
+        log.put(batch(&many)).await;
+    }
+    let mut newest = 0;
+    let mut has_skipped = false;
+    while newest < 60_000 {
+        for committed in within(tail.recv()).await.unwrap() {
+            match committed {
+                Committed::Event(record) => newest = record.position.0,
+                Committed::Skipped(position) => {
+                    has_skipped = true;
+                    newest = newest.max(position.0);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(has_skipped);
+}
