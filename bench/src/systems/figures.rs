@@ -180,7 +180,7 @@ mod tests {
         let (a, b) = (Row(Name::Flood, "a"), Row(Name::Flood, "b"));
         let (samples, lost) = (samples(), Figure::LostEvents);
         let ratio = samples.compare((b, lost), (a, lost), |b, a| b / a);
-        assert_eq!(ratio, Some(Spread { median: 4.0, min: 2.0, max: 4.0 }));
+        assert_eq!(ratio, Some(Spread { median: 3.0, min: 2.0, max: 4.0 }));
         assert_eq!(samples.spread(a, lost), Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
         assert_eq!(samples.spread(Row(Name::Idle, "a"), lost), None);
     }

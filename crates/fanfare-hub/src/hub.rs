@@ -189,10 +189,10 @@ impl Hub {
         Ok(appended)
     }
 
-    /// Whether the log works: it has taken something that was given to it after it failed last, if it
-    /// ever did.
+    /// Whether the log works: it says so, or has taken something that was given to it after it failed last,
+    /// if it ever did.
     pub fn is_log_available(&self) -> bool {
-        self.0.health.is_good()
+        self.0.log.is_available().unwrap_or_else(|| self.0.health.is_good())
     }
 
     /// Erases the events of a topic, and ends the streams of those who follow it by name and nothing

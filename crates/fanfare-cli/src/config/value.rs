@@ -93,9 +93,11 @@ impl std::fmt::Debug for LogUrl {
 
 impl LogUrl {
     pub(crate) fn without_credentials(&self) -> String {
-        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
+        // Those of a socket stand behind its path.
+        let address = self.0.split('?').next().unwrap_or_default();
+        match (address.split_once("://"), address.rsplit_once('@')) {
             (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-            _ => self.0.clone(),
+            _ => address.to_owned(),
         }
     }
 }

@@ -64,6 +64,11 @@ async fn publish(folder: &Folder, hub: &Hub, data: &str) -> (String, String) {
     (status.to_owned(), answer.to_owned())
 }
 
+async fn ready(folder: &Folder, hub: &Hub) -> String {
+    let line = format!("curl -s -o /dev/null -w '%{{http_code}}' '{}'", hub.url("/readyz"));
+    crate::support::output(folder.shell(&line)).await.stdout
+}
+
 async fn all(folder: &Folder, hub: &Hub, count: usize) -> Vec<String> {
     let events = folder.events(hub, "/sse/news?from=earliest", count).await;
     let data =
@@ -103,9 +108,11 @@ async fn nothing_is_acknowledged_while_the_log_is_away_and_streams_stay_open() {
     let mut following = folder.command(&["sub", "--quiet", "--count", "2", &url]);
     let following = tokio::spawn(async move { following.output().await.unwrap() });
     assert_eq!(all(&folder, &hub, 1).await, ["1"]);
+    assert_eq!(ready(&folder, &hub).await, "200");
     redis.kill().await;
-    assert_eq!(publish(&folder, &hub, "not there").await.0, "503");
     hub.says("the log is away").await;
+    assert_eq!(ready(&folder, &hub).await, "503");
+    assert_eq!(publish(&folder, &hub, "not there").await.0, "503");
     redis.start_again().await;
     let mut looks = interval(Duration::from_millis(20));
     let back = async {
@@ -119,6 +126,7 @@ async fn nothing_is_acknowledged_while_the_log_is_away_and_streams_stay_open() {
     let data: Vec<_> = followed.lines().filter_map(|line| line.rsplit(' ').next()).collect();
     assert_eq!(data, ["1", "2"]);
     assert_eq!(all(&folder, &hub, 2).await, ["1", "2"]);
+    assert_eq!(ready(&folder, &hub).await, "200");
 }
 
 #[tokio::test(flavor = "multi_thread")]

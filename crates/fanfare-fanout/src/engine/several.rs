@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
+    thread,
 };
 
 use crate::{Channel, Cursor, Lagged, Position, Positions, Turn};
@@ -58,7 +59,8 @@ impl Several {
             return Next::Nothing;
         };
         let Some(Turn { index, until }) = turn else {
-            // It is being appended at this moment.
+            // It is being appended at this moment, perhaps by a thread that waits for this CPU.
+            thread::yield_now();
             self.waker.wake_by_ref();
             return Next::Nothing;
         };

@@ -225,6 +225,11 @@ pub trait Log: Send + Sync + 'static {
     /// answer of any kind, or newer.
     fn newest(&self) -> Position;
 
+    /// Whether it can be reached; `None` where that is known only by what comes of appends.
+    fn is_available(&self) -> Option<bool> {
+        None
+    }
+
     /// Takes the tail: what becomes durable from now on. `None` when it has been taken.
     fn tail(&self) -> Option<Tail>;
 

@@ -190,6 +190,10 @@ impl Server {
 
 /// What serves streams on plain sockets. Without it hyper does.
 fn direct(api: &Api, settings: &Settings) -> Option<Direct> {
+    // Elsewhere a poller does not tell of a socket again that has taken a part.
+    if cfg!(not(unix)) {
+        return None;
+    }
     let started = Direct::start(api.clone(), settings, settings.engine_threads?);
     if let Err(error) = &started {
         tracing::warn!(%error, "there is no engine, so each stream costs a task");

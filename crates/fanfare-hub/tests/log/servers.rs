@@ -55,8 +55,17 @@ impl RedisServer {
 
     /// Has it keep what it has at this moment.
     pub(crate) fn snapshot(&self) {
+        self.run(&redis::cmd("SAVE"));
+    }
+
+    /// In bytes; none is no limit.
+    pub(crate) fn limit_memory(&self, bytes: &str) {
+        self.run(redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes));
+    }
+
+    fn run(&self, command: &redis::Cmd) {
         let client = redis::Client::open(self.url()).unwrap();
-        redis::cmd("SAVE").exec(&mut client.get_connection().unwrap()).unwrap();
+        command.exec(&mut client.get_connection().unwrap()).unwrap();
     }
 
     /// Ends it as a crash would.

@@ -65,6 +65,21 @@ async fn a_server_that_keeps_its_file_comes_back_with_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_memory_refuses_a_batch_as_a_whole() {
+    let server = Arc::new(RedisServer::start(&["--save", "", "--maxmemory-policy", "noeviction"]));
+    let subject = Redis::on(server.clone());
+    let log = subject.hub(1, Retention::default()).await;
+    log.put(one("a", "1")).await;
+    server.limit_memory("1");
+    let refused = log.append(with_key("k", batch(&[("a", "2"), ("b", "3")]))).await;
+    assert!(matches!(refused, Err(AppendError::Full(_))), "{refused:?}");
+    assert_eq!(log.data(all()).await, ["1"]);
+    server.limit_memory("0");
+    assert_eq!(log.put(with_key("k", batch(&[("a", "2"), ("b", "3")]))).await, 3);
+    assert_eq!(log.data(all()).await, ["1", "2", "3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_comes_back_empty_has_another_log() {
     let server = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
     let subject = Redis::on(server.clone());
@@ -110,6 +125,20 @@ async fn a_server_that_has_lost_its_newest_events_has_another_log_for_every_hub(
     assert_ne!(new.epoch(), this.epoch());
     assert_eq!(new.data(all()).await, ["1"]);
     assert_eq!(new.put(one("a", "another")).await, 2, "a position that was given out before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_dropped_or_erased_at_once_is_told_all_the_same() {
+    let subject = Redis::new();
+    let log = subject.hub(1, rules([rule("a", max_events(1))])).await;
+    let mut tail = log.tail().unwrap();
+    let many: Vec<_> = (0..1000).map(|_| ("a", "x")).collect();
+    log.put(batch(&many)).await;
+    assert!(log.erase(&topic("a")).await.unwrap());
+    let told = take(&mut tail, 1001, data).await;
+    assert_eq!(told[..1000], vec!["x"; 1000]);
+    assert!(told[1000].starts_with("Erased"), "{}", told[1000]);
+    assert_eq!(log.data(all()).await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

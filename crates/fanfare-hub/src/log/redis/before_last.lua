@@ -7,8 +7,10 @@ each_selected(selection(), function(known)
     end
     return
   end
+  local first = digits(known.dropped + 1) .. '-0'
   -- Of no entries at all Redis answers nothing.
-  for _, entry in ipairs(redis.call('XREVRANGE', EVENTS .. known.name, '+', '-', 'COUNT', count) or {}) do
+  local entries = redis.call('XREVRANGE', EVENTS .. known.name, '+', first, 'COUNT', count) or {}
+  for _, entry in ipairs(entries) do
     newest[#newest + 1] = tonumber(string.match(entry[1], '^%d+'))
   end
 end)

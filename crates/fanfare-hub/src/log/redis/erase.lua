@@ -8,20 +8,20 @@ if known.events > 0 then
   known.drops = log.drops
 end
 log.events, log.bytes = log.events - known.events, log.bytes - known.bytes
+local first = digits(known.dropped + 1) .. '-0'
 known.dropped = math.max(known.newest, known.dropped)
 known.events, known.bytes, known.oldest, known.ended = 0, 0, nil, nil
-local first = '-'
 while true do
   local entries = redis.call('XRANGE', EVENTS .. known.name, first, '+', 'COUNT', STEPS)
   if #entries == 0 then
     break
   end
   for _, entry in ipairs(entries) do
-    redis.call('RPUSH', DEAD, entry[1])
+    local found = event(entry)
+    bury(found.id, #found.data, known.name)
   end
   first = '(' .. entries[#entries][1]
 end
-redis.call('DEL', EVENTS .. known.name)
 save_topic(known)
 happened('erased', known.name)
 prune()

@@ -6,10 +6,11 @@
 --   topics   sorted set: the names of topics, by name
 --   oldest   sorted set: topics by the position of the oldest event that they keep
 --   t:NAME   hash: what is known of a topic
---   e:NAME   stream: the events of a topic; the first part of an id is the position
+--   e:NAME   stream: the events of a topic; the first part of an id is the position. Those up to `dropped` of
+--            the topic are no longer kept, but there for a while, for hubs that have not been told of them
 --   order    stream: what has happened, in order: `e` for an event, `end` and `erased`, each with its topic.
 --            What has no position of its own has a second part of the id that is not zero
---   dead     list: ids in `order` whose events are no longer kept
+--   dead     list: what of `order` and of events is no longer kept, as `id bytes NAME`
 --   keys     hash: idempotency keys, with their time and answer
 --   keyed    sorted set: idempotency keys by age
 
@@ -18,13 +19,14 @@ local META, TOPICS, OLDEST = KEYS[1], NS .. 'topics', NS .. 'oldest'
 local TOPIC, EVENTS, ORDER, DEAD = NS .. 't:', NS .. 'e:', NS .. 'order', NS .. 'dead'
 local KEYS_USED, KEYED = NS .. 'keys', NS .. 'keyed'
 
--- Entries of `order` that are kept although their events are not, for hubs that are behind.
-local KEPT_DEAD = 16384
+-- What is there although it is no longer kept, for hubs that are behind: entries, and bytes of data.
+local KEPT_DEAD, KEPT_DEAD_BYTES = 16384, 16777216
 -- Steps of work that may as well be done later.
 local STEPS = 1000
 
 local COUNTS = {
-  'newest', 'sub', 'time', 'events', 'bytes', 'forgotten', 'drops', 'forgotten_drops', 'uses', 'pruned'
+  'newest', 'sub', 'time', 'events', 'bytes', 'forgotten', 'drops', 'forgotten_drops', 'uses', 'pruned',
+  'dead_bytes'
 }
 local STATE = { 'events', 'bytes', 'newest', 'dropped', 'drops', 'oldest', 'ended' }
 
@@ -120,9 +122,15 @@ local function event(entry)
   return found
 end
 
-local function oldest_of(name)
-  local entries = redis.call('XRANGE', EVENTS .. name, '-', '+', 'COUNT', 1)
+local function oldest_of(known)
+  local first = digits(known.dropped + 1) .. '-0'
+  local entries = redis.call('XRANGE', EVENTS .. known.name, first, '+', 'COUNT', 1)
   return entries[1] and event(entries[1])
+end
+
+local function bury(id, bytes, name)
+  redis.call('RPUSH', DEAD, id .. ' ' .. digits(bytes) .. ' ' .. name)
+  log.dead_bytes = log.dead_bytes + bytes
 end
 
 local function at(name, position)
@@ -136,12 +144,11 @@ local function happened(kind, name)
   log.sub = log.sub + 1
   local id = digits(log.newest) .. '-' .. digits(log.sub)
   redis.call('XADD', ORDER, id, kind, name)
-  redis.call('RPUSH', DEAD, id)
+  bury(id, 0, name)
 end
 
 local function drop(known, first)
-  redis.call('XDEL', EVENTS .. known.name, first.id)
-  redis.call('RPUSH', DEAD, first.id)
+  bury(first.id, #first.data, known.name)
   known.events, known.bytes = known.events - 1, known.bytes - #first.data
   log.events, log.bytes = log.events - 1, log.bytes - #first.data
   log.drops = log.drops + 1
@@ -163,12 +170,12 @@ local function trim_topic(known, limits, now, steps)
     if not over and not limits.age then
       return steps
     end
-    local first = oldest_of(known.name)
+    local first = oldest_of(known)
     if not over and not is_older(first, limits.age, now) then
       return steps
     end
     drop(known, first)
-    first = oldest_of(known.name)
+    first = oldest_of(known)
     known.oldest = first and first.position
     save_topic(known)
     steps = steps - 1
@@ -184,12 +191,12 @@ local function trim_total(limits, now, steps)
       return steps
     end
     local known = topic(redis.call('ZRANGE', OLDEST, 0, 0)[1])
-    local first = oldest_of(known.name)
+    local first = oldest_of(known)
     if not over and not is_older(first, limits.age, now) then
       return steps
     end
     drop(known, first)
-    first = oldest_of(known.name)
+    first = oldest_of(known)
     known.oldest = first and first.position
     save_topic(known)
     steps = steps - 1
@@ -201,13 +208,17 @@ end
 local function prune()
   for _ = 1, STEPS do
     local first = redis.call('LINDEX', DEAD, 0)
-    local position = first and tonumber(string.match(first, '^%d+'))
-    if not position or position > log.newest - KEPT_DEAD then
+    if not first or (redis.call('LLEN', DEAD) <= KEPT_DEAD and log.dead_bytes <= KEPT_DEAD_BYTES) then
       return
     end
     redis.call('LPOP', DEAD)
-    redis.call('XDEL', ORDER, first)
-    log.pruned = math.max(log.pruned, position)
+    local id, bytes, name = string.match(first, '^(%S+) (%d+) (.*)$')
+    redis.call('XDEL', ORDER, id)
+    if redis.call('XDEL', EVENTS .. name, id) == 1 and redis.call('XLEN', EVENTS .. name) == 0 then
+      redis.call('DEL', EVENTS .. name)
+    end
+    log.dead_bytes = log.dead_bytes - bytes
+    log.pruned = math.max(log.pruned, tonumber(string.match(id, '^%d+')))
   end
 end
 

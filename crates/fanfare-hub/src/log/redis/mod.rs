@@ -18,8 +18,9 @@ use std::{
 
 use fanfare_fanout::{Epoch, Position};
 use redis::{
-    Client,
-    aio::{ConnectionManager, ConnectionManagerConfig},
+    Client, IntoConnectionInfo,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    io::tcp::TcpSettings,
 };
 use thiserror::Error;
 use tokio::{
@@ -77,6 +78,17 @@ pub enum RedisError {
     Closed,
 }
 
+impl RedisError {
+    /// Whether Redis cannot be reached, and not only refuses.
+    fn is_loss(&self) -> bool {
+        match self {
+            Self::Late(_) => true,
+            Self::Redis(error) => error.is_io_error() || error.is_unrecoverable_error(),
+            _ => false,
+        }
+    }
+}
+
 /// A [`Log`] in Redis. Clones are the same.
 ///
 /// How durable an append is when it is answered is Redis' own setting: with `appendfsync always` it is on the
@@ -96,6 +108,8 @@ struct Shared {
     newest: Mutex<Place>,
     nonce: (u64, AtomicU64),
     is_tail_taken: AtomicBool,
+    /// The last answer was none, or the tail has lost its connection.
+    is_away: AtomicBool,
     state: watch::Sender<State>,
 }
 
@@ -120,8 +134,15 @@ impl RedisLog {
     ///
     /// [`RedisError`] says what is wrong.
     pub async fn open(url: &str, seed: u64, options: RedisOptions) -> Result<Self, RedisError> {
-        let client = Client::open(url).map_err(RedisError::Address)?;
         let patience = options.patience;
+        // A connection whose other end has silently gone is to be given up.
+        #[cfg(target_os = "linux")]
+        let settings = TcpSettings::default().set_user_timeout(patience);
+        #[cfg(not(target_os = "linux"))]
+        let settings = TcpSettings::default();
+        let address = url.into_connection_info().map_err(RedisError::Address)?;
+        let client =
+            Client::open(address.set_tcp_settings(settings)).map_err(RedisError::Address)?;
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
             .set_connection_timeout(Some(patience))
@@ -146,6 +167,7 @@ impl RedisLog {
             newest: Mutex::new(newest),
             nonce,
             is_tail_taken: AtomicBool::new(false),
+            is_away: AtomicBool::new(false),
             state: watch::Sender::new(State::Open),
         })))
     }
@@ -170,10 +192,14 @@ impl Shared {
 
     /// Runs a script, and takes note of how far the log is.
     async fn call(&self, call: Call<'_>) -> Result<Reply, RedisError> {
-        let mut connection = self.connection.clone();
-        let mut reply = call.invoke(&mut connection, self.options.patience).await?;
+        let (mut connection, known) = (self.connection.clone(), *self.newest());
+        let answer = call.invoke(&mut connection, self.options.patience).await;
+        self.is_away.store(answer.as_ref().is_err_and(RedisError::is_loss), Ordering::Relaxed);
+        let mut reply = answer?;
         let place = Place { position: reply.number()?, sub: reply.number()? };
-        if reply.number_or_none().ok().flatten() != Some(self.seed) {
+        let is_same = reply.number_or_none().ok().flatten() == Some(self.seed);
+        // What it says may only be newer than what was known before it was asked.
+        if !is_same || place < known && !self.recognise(&mut connection, known, "").await? {
             self.replace();
             return Err(RedisError::Replaced);
         }
@@ -181,6 +207,20 @@ impl Shared {
         *newest = place.max(*newest);
         drop(newest);
         Ok(reply)
+    }
+
+    /// Whether it is the log that it was, and has what was seen of it. If it has not, it is given another
+    /// name, which tells all hubs.
+    async fn recognise(
+        &self,
+        connection: &mut impl ConnectionLike,
+        seen: Place,
+        nonce: &str,
+    ) -> Result<bool, RedisError> {
+        let call = self.scripts.open(fastrand::u64(..), Some(self.seed), seen, nonce);
+        let mut reply = call.invoke(connection, self.options.patience).await?;
+        let (_, _, found) = (reply.number()?, reply.number()?, reply.number()?);
+        Ok(found == self.seed)
     }
 
     /// Runs a script that changes something.
@@ -193,7 +233,7 @@ impl Shared {
         };
         match refused {
             Some(refused) => Err(unavailable(refused)),
-            None => self.call(call).await.map_err(unavailable),
+            None => self.call(call).await.map_err(refused_by),
         }
     }
 
@@ -290,6 +330,14 @@ fn topics(reply: &mut Reply) -> Result<Vec<TopicState>, RedisError> {
     Ok(topics)
 }
 
+/// Without room nothing of a script is done, and nothing is wrong with the log.
+fn refused_by(error: RedisError) -> AppendError {
+    match error {
+        RedisError::Redis(full) if full.code() == Some("OOM") => AppendError::Full(full.into()),
+        error => unavailable(error),
+    }
+}
+
 fn unavailable(error: RedisError) -> AppendError {
     AppendError::Unavailable(BoxError::from(error))
 }
@@ -305,6 +353,11 @@ impl Log for RedisLog {
 
     fn newest(&self) -> Position {
         Position(self.0.newest().position)
+    }
+
+    fn is_available(&self) -> Option<bool> {
+        let is_away = self.0.is_away.load(Ordering::Relaxed);
+        Some(!is_away && *self.0.state.borrow() == State::Open)
     }
 
     fn tail(&self) -> Option<Tail> {

@@ -7,7 +7,7 @@ if not seed then
 end
 if seed == own and seen > 0 then
   local entry = redis.call('XRANGE', ORDER, digits(seen) .. '-0', digits(seen) .. '-0')[1]
-  if seen > log.newest or (entry and entry[2][4] ~= nonce) then
+  if seen > log.newest or (nonce ~= '' and entry and entry[2][4] ~= nonce) then
     seed = drawn
     redis.call('HSET', META, 'seed', seed)
     happened('renamed', '')

@@ -22,8 +22,10 @@ end
 
 local function by_name()
   local candidates = {}
-  local first, last = digits(after + 1) .. '-0', digits(to) .. '-0'
+  local last = digits(to) .. '-0'
   for _, selector in ipairs(selectors) do
+    local known = topic(selector.text)
+    local first = digits(math.max(after, known and known.dropped or to) + 1) .. '-0'
     local entries = redis.call('XRANGE', EVENTS .. selector.text, first, last, 'COUNT', most_events + 1)
     for _, entry in ipairs(entries) do
       candidates[#candidates + 1] = { name = selector.text, event = event(entry) }
@@ -51,7 +53,8 @@ local function in_order()
     for _, entry in ipairs(entries) do
       local position = tonumber(string.match(entry[1], '^%d+'))
       if entry[2][1] == 'e' and is_selected(selectors, entry[2][2]) then
-        local found = at(entry[2][2], position)
+        local known = topic(entry[2][2])
+        local found = known and position > known.dropped and at(entry[2][2], position)
         if found and not take(entry[2][2], found) then
           return
         end

@@ -1,7 +1,12 @@
 //! The tail: what has happened in Redis, asked for as soon as there is something.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use fanfare_fanout::Position;
 use redis::{AsyncConnectionConfig, Cmd, RedisResult, Value, aio::MultiplexedConnection, cmd};
 use tokio::{sync::mpsc::Sender, time::timeout};
 
@@ -53,6 +58,7 @@ pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, pla
                 return;
             }
             End::Failed(error) => {
+                tailing.shared.is_away.store(true, Ordering::Relaxed);
                 tracing::warn!(error = &error as &dyn std::error::Error, "the log is away");
             }
         }
@@ -105,12 +111,8 @@ impl Tailing {
 
     /// Whether it is the log that it was.
     async fn recognise(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        let known = if self.nonce.is_empty() { Place::default() } else { self.place };
-        let Shared { scripts, seed, options, .. } = &*self.shared;
-        let call = scripts.open(fastrand::u64(..), Some(*seed), known, &self.nonce);
-        let mut reply = call.invoke(connection, options.patience).await?;
-        let (_, _, found) = (reply.number()?, reply.number()?, reply.number()?);
-        if found == *seed { Ok(()) } else { Err(RedisError::Replaced) }
+        let is_same = self.shared.recognise(connection, self.place, &self.nonce).await?;
+        if is_same { Ok(()) } else { Err(RedisError::Replaced) }
     }
 
     /// Asks to be told when something happens behind the place.
@@ -129,38 +131,21 @@ impl Tailing {
             let mut reply = self.shared.call(call).await?;
             let has_missed = reply.number()? == 1;
             let mut happened = reply.values()?;
-            let mut committed = vec![];
+            let (mut committed, mut place, mut nonce) = (vec![], self.place, None);
             while !happened.is_empty() {
-                committed.push(self.read(happened.values()?)?);
+                let (of, one) = read(happened.values()?, &mut nonce)?;
+                place = of;
+                committed.push(one);
             }
             if has_missed {
-                committed.push(Committed::Skipped(fanfare_fanout::Position(self.place.position)));
+                committed.push(Committed::Skipped(Position(place.position)));
             }
             if committed.is_empty() {
                 return Ok(());
             }
             self.sender.send(committed).await.map_err(|_| End::Wanted)?;
-        }
-    }
-
-    fn read(&mut self, mut reply: Reply) -> Result<Committed, RedisError> {
-        let id = reply.text()?;
-        let parts = id.split_once('-').and_then(|(one, other)| {
-            Some(Place { position: one.parse().ok()?, sub: other.parse().ok()? })
-        });
-        self.place = parts.ok_or(RedisError::Reply)?;
-        let position = fanfare_fanout::Position(self.place.position);
-        let (kind, topic) = (reply.text()?, reply.topic()?);
-        match &*kind {
-            "e" => {
-                let time = reply.number()?;
-                let record = reply.record(position, |_| Ok(topic), time)?;
-                self.nonce = reply.text()?.to_string();
-                Ok(Committed::Event(record))
-            }
-            "end" => Ok(Committed::End(topic)),
-            "erased" => Ok(Committed::Erased(topic, position)),
-            _ => Ok(Committed::Skipped(position)),
+            self.place = place;
+            self.nonce = nonce.unwrap_or_else(|| mem::take(&mut self.nonce));
         }
     }
 
@@ -181,4 +166,28 @@ impl Tailing {
 
 async fn wait(connection: &mut MultiplexedConnection, news: Cmd) -> RedisResult<()> {
     news.query_async::<Value>(connection).await.map(drop)
+}
+
+/// One thing that has happened, and where; an event says by what it is known, too.
+fn read(mut reply: Reply, nonce: &mut Option<String>) -> Result<(Place, Committed), RedisError> {
+    let id = reply.text()?;
+    let place = id.split_once('-').and_then(|(one, other)| {
+        Some(Place { position: one.parse().ok()?, sub: other.parse().ok()? })
+    });
+    let place = place.ok_or(RedisError::Reply)?;
+    let position = Position(place.position);
+    let kind = reply.text()?;
+    let committed = match &*kind {
+        "e" => {
+            let topic = reply.topic()?;
+            let time = reply.number()?;
+            let record = reply.record(position, |_| Ok(topic), time)?;
+            *nonce = Some(reply.text()?.to_string());
+            Committed::Event(record)
+        }
+        "end" => Committed::End(reply.topic()?),
+        "erased" => Committed::Erased(reply.topic()?, position),
+        _ => Committed::Skipped(position),
+    };
+    Ok((place, committed))
 }

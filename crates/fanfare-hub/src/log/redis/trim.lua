@@ -37,7 +37,7 @@ for _, name in ipairs(names) do
     log.forgotten = math.max(log.forgotten, known.dropped)
     log.forgotten_drops = math.max(log.forgotten_drops, known.drops)
     redis.call('ZREM', TOPICS, name)
-    redis.call('DEL', TOPIC .. name, EVENTS .. name)
+    redis.call('DEL', TOPIC .. name)
   end
 end
 prune()
