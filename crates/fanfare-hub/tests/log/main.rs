@@ -37,30 +37,20 @@ mod shared;
 
 /// Runs each test against each log.
 macro_rules! conformance {
-    ($($module:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
-        mod memory {
-            $(mod $module { $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $test() {
-                    crate::$module::$test(&crate::subject::Memory).await;
-                }
-            )* })*
-        }
+    ($($tests:tt)*) => {
+        against! { memory, crate::subject::Memory, $($tests)* }
+        against! { redis, crate::servers::Redis::new(), $($tests)* }
+        against! { embedded, crate::subject::Embedded::new(), $($tests)* }
+    };
+}
 
-        mod redis {
+macro_rules! against {
+    ($log:ident, $subject:expr, $($module:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
+        mod $log {
             $(mod $module { $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $test() {
-                    crate::$module::$test(&crate::servers::Redis::new()).await;
-                }
-            )* })*
-        }
-
-        mod embedded {
-            $(mod $module { $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $test() {
-                    crate::$module::$test(&crate::subject::Embedded::new()).await;
+                    crate::$module::$test(&$subject).await;
                 }
             )* })*
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fanfare_fanout::Position;
-use fanfare_hub::log::{AppendError, Log, Retention};
+use fanfare_hub::log::{AppendError, Log, RedisLog, Retention, Tail};
 
 use crate::{
     servers::{Redis, RedisServer},
@@ -15,6 +15,15 @@ fn data(committed: &Committed) -> String {
         Committed::Event(record) => record.event.data.to_string(),
         other => format!("{other:?}"),
     }
+}
+
+/// A log with one event, and its tail, which has told that.
+async fn begun(subject: &Redis) -> (RedisLog, Tail) {
+    let log = subject.hub(1, Retention::default()).await;
+    let mut tail = log.tail().unwrap();
+    log.put(one("a", "1")).await;
+    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    (log, tail)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,10 +52,7 @@ async fn what_one_hub_appends_another_reads_and_is_told() {
 async fn a_server_that_keeps_its_file_comes_back_with_all_of_it() {
     let server = Arc::new(RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]));
     let subject = Redis::on(server.clone());
-    let log = subject.hub(1, Retention::default()).await;
-    let mut tail = log.tail().unwrap();
-    log.put(one("a", "1")).await;
-    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    let (log, mut tail) = begun(&subject).await;
     server.kill();
     let refused = log.append(one("a", "lost")).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
@@ -83,10 +89,7 @@ async fn a_server_without_memory_refuses_a_batch_as_a_whole() {
 async fn a_server_that_comes_back_empty_has_another_log() {
     let server = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
     let subject = Redis::on(server.clone());
-    let log = subject.hub(1, Retention::default()).await;
-    let mut tail = log.tail().unwrap();
-    log.put(one("a", "1")).await;
-    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    let (log, mut tail) = begun(&subject).await;
     server.kill();
     server.start_again();
     // Another hub goes on in the meantime, and gives the position out again.

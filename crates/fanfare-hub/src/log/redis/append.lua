@@ -17,17 +17,15 @@ if used then
   save()
   return answer('repeated', string.match(used, ' (%d+)$'))
 end
-local function has_ended(name)
-  return redis.call('HEXISTS', TOPIC .. name, 'ended') == 1
-end
+local names = {}
 for _, new in ipairs(events) do
-  if has_ended(new.topic) then
-    save()
-    return answer('ended', new.topic)
-  end
+  names[#names + 1] = new.topic
 end
 for _, name in ipairs(ends) do
-  if has_ended(name) then
+  names[#names + 1] = name
+end
+for _, name in ipairs(names) do
+  if redis.call('HEXISTS', TOPIC .. name, 'ended') == 1 then
     save()
     return answer('ended', name)
   end

@@ -133,8 +133,8 @@ local function bury(id, bytes, name)
   log.dead_bytes = log.dead_bytes + bytes
 end
 
-local function at(name, position)
-  local id = digits(position) .. '-0'
+-- The event of a topic with an id.
+local function at(name, id)
   local entries = redis.call('XRANGE', EVENTS .. name, id, id)
   return entries[1] and event(entries[1])
 end
@@ -147,37 +147,35 @@ local function happened(kind, name)
   bury(id, 0, name)
 end
 
-local function drop(known, first)
+-- Drops the oldest event of a topic if what it is counted with is beyond the limits; tells whether it was.
+-- The topic is looked for only if it may be.
+local function drop_beyond(limits, events, bytes, now, find)
+  local over = (limits.events and events > limits.events) or (limits.bytes and bytes > limits.bytes)
+  if not over and not limits.age then
+    return false
+  end
+  local known = find()
+  local first = oldest_of(known)
+  if not over and now - tonumber(first.time) <= limits.age then
+    return false
+  end
   bury(first.id, #first.data, known.name)
   known.events, known.bytes = known.events - 1, known.bytes - #first.data
   log.events, log.bytes = log.events - 1, log.bytes - #first.data
   log.drops = log.drops + 1
   known.dropped, known.drops = first.position, log.drops
-end
-
-local function is_over(limits, events, bytes)
-  return (limits.events and events > limits.events) or (limits.bytes and bytes > limits.bytes)
-end
-
-local function is_older(first, age, now)
-  return age and now - tonumber(first.time) > age
+  local oldest = oldest_of(known)
+  known.oldest = oldest and oldest.position
+  save_topic(known)
+  return true
 end
 
 -- Drops what is beyond a topic's limits, within so many steps. Returns how many are left.
 local function trim_topic(known, limits, now, steps)
-  while known.events > 0 and steps > 0 do
-    local over = is_over(limits, known.events, known.bytes)
-    if not over and not limits.age then
-      return steps
-    end
-    local first = oldest_of(known)
-    if not over and not is_older(first, limits.age, now) then
-      return steps
-    end
-    drop(known, first)
-    first = oldest_of(known)
-    known.oldest = first and first.position
-    save_topic(known)
+  local function find()
+    return known
+  end
+  while known.events > 0 and steps > 0 and drop_beyond(limits, known.events, known.bytes, now, find) do
     steps = steps - 1
   end
   return steps
@@ -185,26 +183,16 @@ end
 
 -- Drops the oldest of all that is beyond the limits.
 local function trim_total(limits, now, steps)
-  while log.events > 0 and steps > 0 do
-    local over = is_over(limits, log.events, log.bytes)
-    if not over and not limits.age then
-      return steps
-    end
-    local known = topic(redis.call('ZRANGE', OLDEST, 0, 0)[1])
-    local first = oldest_of(known)
-    if not over and not is_older(first, limits.age, now) then
-      return steps
-    end
-    drop(known, first)
-    first = oldest_of(known)
-    known.oldest = first and first.position
-    save_topic(known)
+  local function find()
+    return topic(redis.call('ZRANGE', OLDEST, 0, 0)[1])
+  end
+  while log.events > 0 and steps > 0 and drop_beyond(limits, log.events, log.bytes, now, find) do
     steps = steps - 1
   end
   return steps
 end
 
--- Forgets what nobody needs any more of `order`.
+-- Forgets what is no longer kept, where no hub can be expected to need it.
 local function prune()
   for _ = 1, STEPS do
     local first = redis.call('LINDEX', DEAD, 0)

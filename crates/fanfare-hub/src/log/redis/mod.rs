@@ -308,8 +308,8 @@ fn page(reply: &mut Reply) -> Result<Page, RedisError> {
     let mut events = reply.values()?;
     let mut records = vec![];
     while !events.is_empty() {
-        let (position, time) = (events.position()?, events.number()?);
-        records.push(events.record(position, Reply::topic, time)?);
+        let position = events.position()?;
+        records.push(events.record(position)?);
     }
     Ok(Page { records, through })
 }

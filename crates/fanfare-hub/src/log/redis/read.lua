@@ -14,7 +14,7 @@ local function take(name, found)
     return false
   end
   bytes, through = bytes + size, found.position
-  for _, value in ipairs({ digits(found.position), found.time, name, found.name or '', found.retry or '', found.data }) do
+  for _, value in ipairs({ digits(found.position), name, found.time, found.name or '', found.retry or '', found.data }) do
     page[#page + 1] = value
   end
   return true
@@ -54,7 +54,7 @@ local function in_order()
       local position = tonumber(string.match(entry[1], '^%d+'))
       if entry[2][1] == 'e' and is_selected(selectors, entry[2][2]) then
         local known = topic(entry[2][2])
-        local found = known and position > known.dropped and at(entry[2][2], position)
+        local found = known and position > known.dropped and at(entry[2][2], entry[1])
         if found and not take(entry[2][2], found) then
           return
         end

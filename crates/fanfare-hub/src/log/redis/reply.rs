@@ -75,14 +75,9 @@ impl Reply {
         TopicName::new(&self.text()?).map_err(|_| RedisError::Reply)
     }
 
-    /// An event at a position of a topic: its time, name, reconnection time and data.
-    pub(super) fn record(
-        &mut self,
-        position: Position,
-        topic: impl FnOnce(&mut Self) -> Result<TopicName, RedisError>,
-        time: u64,
-    ) -> Result<Record, RedisError> {
-        let topic = topic(self)?;
+    /// The event at a position: its topic, time, name, reconnection time and data.
+    pub(super) fn record(&mut self, position: Position) -> Result<Record, RedisError> {
+        let (topic, time) = (self.topic()?, self.number()?);
         let name = Some(self.text()?).filter(|name| !name.is_empty());
         let name = name.map(EventName::new).transpose().map_err(|_| RedisError::Reply)?;
         let retry = Some(self.text()?).filter(|retry| !retry.is_empty());

@@ -4,7 +4,7 @@ local behind = digits(position) .. '-' .. digits(sub)
 local happened, bytes = {}, 0
 for _, entry in ipairs(redis.call('XRANGE', ORDER, '(' .. behind, '+', 'COUNT', count)) do
   local kind, name = entry[2][1], entry[2][2]
-  local found = kind == 'e' and at(name, tonumber(string.match(entry[1], '^%d+'))) or nil
+  local found = kind == 'e' and at(name, entry[1])
   if found then
     bytes = bytes + #found.data
     happened[#happened + 1] =

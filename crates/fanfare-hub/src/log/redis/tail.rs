@@ -31,19 +31,6 @@ struct Tailing {
     nonce: String,
 }
 
-/// Why there is no more to tell.
-enum End {
-    /// Nobody reads it any more, or the log is closed.
-    Wanted,
-    Failed(RedisError),
-}
-
-impl From<RedisError> for End {
-    fn from(error: RedisError) -> Self {
-        Self::Failed(error)
-    }
-}
-
 /// Tells what happens behind a place, until nobody listens or the log is closed.
 pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, place: Place) {
     let mut tailing = Tailing { shared, sender, place, nonce: String::new() };
@@ -51,13 +38,13 @@ pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, pla
     loop {
         let before = tailing.place;
         match tailing.follow().await {
-            End::Wanted => return,
-            End::Failed(RedisError::Replaced) => {
+            Ok(()) => return,
+            Err(RedisError::Replaced) => {
                 tracing::error!("{}", RedisError::Replaced);
                 tailing.shared.replace();
                 return;
             }
-            End::Failed(error) => {
+            Err(error) => {
                 tailing.shared.is_away.store(true, Ordering::Relaxed);
                 tracing::warn!(error = &error as &dyn std::error::Error, "the log is away");
             }
@@ -73,30 +60,22 @@ pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, pla
 }
 
 impl Tailing {
-    /// Tells what happens as long as the connection lasts.
-    async fn follow(&mut self) -> End {
-        match self.try_follow().await {
-            Ok(never) => match never {},
-            Err(end) => end,
-        }
-    }
-
-    async fn try_follow(&mut self) -> Result<std::convert::Infallible, End> {
+    /// Tells what happens as long as the connection lasts, or until no more is wanted.
+    async fn follow(&mut self) -> Result<(), RedisError> {
         let mut connection = self.connect().await?;
         self.recognise(&mut connection).await?;
         let mut state = self.shared.state.subscribe();
         loop {
-            self.tell().await?;
+            // What was appended before it was closed is told.
             let is_over = *state.borrow_and_update() != State::Open;
-            if is_over {
-                // What was appended before it was closed is told.
-                self.tell().await?;
-                return Err(End::Wanted);
+            self.tell().await?;
+            if is_over || self.sender.is_closed() {
+                return Ok(());
             }
             tokio::select! {
-                () = self.sender.closed() => return Err(End::Wanted),
+                () = self.sender.closed() => return Ok(()),
                 _ = state.changed() => {}
-                woken = wait(&mut connection, self.news()) => woken.map_err(RedisError::from)?,
+                woken = wait(&mut connection, self.news()) => woken?,
             }
         }
     }
@@ -124,8 +103,8 @@ impl Tailing {
         news
     }
 
-    /// Tells all that has happened.
-    async fn tell(&mut self) -> Result<(), End> {
+    /// Tells all that has happened, if anybody listens.
+    async fn tell(&mut self) -> Result<(), RedisError> {
         loop {
             let call = self.shared.scripts.tail(self.place, EVENTS, BYTES);
             let mut reply = self.shared.call(call).await?;
@@ -143,7 +122,9 @@ impl Tailing {
             if committed.is_empty() {
                 return Ok(());
             }
-            self.sender.send(committed).await.map_err(|_| End::Wanted)?;
+            if self.sender.send(committed).await.is_err() {
+                return Ok(());
+            }
             self.place = place;
             self.nonce = nonce.unwrap_or_else(|| mem::take(&mut self.nonce));
         }
@@ -179,9 +160,7 @@ fn read(mut reply: Reply, nonce: &mut Option<String>) -> Result<(Place, Committe
     let kind = reply.text()?;
     let committed = match &*kind {
         "e" => {
-            let topic = reply.topic()?;
-            let time = reply.number()?;
-            let record = reply.record(position, |_| Ok(topic), time)?;
+            let record = reply.record(position)?;
             *nonce = Some(reply.text()?.to_string());
             Committed::Event(record)
         }
