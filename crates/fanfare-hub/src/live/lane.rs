@@ -220,7 +220,7 @@ pub(super) fn record(committed: &Committed) -> Option<&Record> {
     }
 }
 
-fn position(committed: &Committed) -> Option<Position> {
+pub(super) fn position(committed: &Committed) -> Option<Position> {
     match committed {
         Committed::Event(record) => Some(record.position),
         Committed::Skipped(position) => Some(*position),

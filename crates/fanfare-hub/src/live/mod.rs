@@ -4,15 +4,18 @@
 //! behind what the log has given to the channels so far; what is before that is read from the log.
 //!
 //! Channels are in two lanes (`lane.rs`): events as they are, and compressed ones. Compressing takes
-//! time, so that lane has a thread and a queue of its own, and holds up nobody but those who read it. If
-//! it does not keep up, they read on from the log.
+//! time, so that lane has a thread and a queue of its own (`backlog.rs`), and holds up nobody but those
+//! who read it. If it does not keep up, they read on from the log.
+//!
+//! A lane is given its events by one at a time, in order: whoever is told how far it is has been given
+//! everything up to there, or told to look in the log.
 
+mod backlog;
 mod lane;
 
 use std::{io, sync::Arc, thread};
 
 use fanfare_fanout::{Bounds, Epoch, Position};
-use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
 
 use crate::{
     Coding, Selection, TopicName,
@@ -21,11 +24,12 @@ use crate::{
     times::Times,
 };
 
+use backlog::Backlog;
 pub(crate) use lane::Following;
 use lane::{Lane, record};
 
-/// Batches of the log that wait to be compressed, at most.
-const QUEUED: usize = 64;
+/// What waits to be compressed, in bytes at most.
+const BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 /// Events that are compressed before readers are given any of them.
 const COMPRESSED_AT_ONCE: usize = 64;
 
@@ -34,19 +38,18 @@ const COMPRESSED_AT_ONCE: usize = 64;
 pub(crate) struct Live {
     plain: Arc<Lane>,
     compressed: Arc<Lane>,
-    /// What is to be compressed.
-    queue: Sender<Vec<Committed>>,
+    /// What is to be compressed; `None` if nothing is.
+    backlog: Option<Arc<Backlog>>,
     times: Times,
 }
 
 impl Live {
     pub(crate) fn new(epoch: Epoch, newest: Position, bounds: Bounds) -> Self {
         let [plain, compressed] = [(); 2].map(|()| Arc::new(Lane::new(epoch, newest, bounds)));
-        let (queue, queued) = mpsc::channel(QUEUED);
-        if let Err(error) = compress(queued, compressed.clone()) {
+        let backlog = compress(compressed.clone()).inspect_err(|error| {
             tracing::warn!(%error, "events are not compressed once: each stream does it by itself");
-        }
-        Self { plain, compressed, queue, times: Times::new() }
+        });
+        Self { plain, compressed, backlog: backlog.ok(), times: Times::new() }
     }
 
     /// When an event was published that a channel had; `None` if that was long ago.
@@ -68,15 +71,13 @@ impl Live {
     pub(crate) fn deliver(&self, committed: Vec<Committed>) {
         self.times.note(committed.iter().filter_map(record));
         self.plain.deliver(&committed);
-        if self.compressed.is_unfollowed() {
+        let Some(backlog) = &self.backlog else { return self.compressed.skip(&committed) };
+        if self.compressed.is_unfollowed()
+            && let Some(_idle) = backlog.idle()
+        {
             return self.compressed.skip(&committed);
         }
-        match self.queue.try_send(committed) {
-            Ok(()) => {}
-            Err(TrySendError::Full(committed) | TrySendError::Closed(committed)) => {
-                self.compressed.skip(&committed);
-            }
-        }
+        backlog.push(committed);
     }
 
     /// Is ready when the next erasure of this topic has ended its streams.
@@ -101,12 +102,23 @@ impl Live {
     }
 }
 
-/// Has a thread give a lane what is queued, until nobody can queue any more.
-fn compress(mut queued: Receiver<Vec<Committed>>, lane: Arc<Lane>) -> io::Result<()> {
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(backlog) = &self.backlog {
+            backlog.close();
+        }
+    }
+}
+
+/// Has a thread give a lane what comes into its backlog, until that is closed.
+fn compress(lane: Arc<Lane>) -> io::Result<Arc<Backlog>> {
+    let backlog = Arc::new(Backlog::new(BACKLOG_BYTES));
+    let waiting = backlog.clone();
     let compress = move || {
-        while let Some(committed) = queued.blocking_recv() {
+        while let Some(committed) = waiting.take() {
             committed.chunks(COMPRESSED_AT_ONCE).for_each(|part| lane.deliver(part));
         }
     };
-    thread::Builder::new().name("fanfare-compress".to_owned()).spawn(compress).map(drop)
+    thread::Builder::new().name("fanfare-compress".to_owned()).spawn(compress)?;
+    Ok(backlog)
 }

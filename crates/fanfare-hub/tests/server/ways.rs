@@ -177,7 +177,7 @@ async fn overrun(has_engine: bool) {
         }
     }
     hub.until("subscribers", 8.0).await;
-    let data = |number: usize| format!("{number} {}", "and so on ".repeat(number % 100));
+    let data = |number: usize| format!("{number} {}", "and so on ".repeat(number % 800));
     let count = 2000;
     for number in 0..count {
         let event = NewEvent {
