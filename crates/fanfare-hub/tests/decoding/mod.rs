@@ -39,6 +39,9 @@ impl Decoding {
             Self::Zstd(zstd) => zstd,
         };
         writer.write_all(bytes).and_then(|()| writer.flush()).expect("a body of this coding");
+        if let Self::Brotli(brotli) = self {
+            write_out(brotli);
+        }
         mem::take(match self {
             Self::Identity(text) => text,
             Self::Gzip(gzip) => gzip.get_mut(),
@@ -55,5 +58,14 @@ impl Decoding {
             Self::Brotli(mut brotli) => brotli.close(),
             Self::Zstd(mut zstd) => zstd.finish(),
         }
+    }
+}
+
+/// Has the decoder write what did not fit into its buffer, of which its flush knows nothing.
+fn write_out(brotli: &mut DecompressorWriter<Vec<u8>>) {
+    let mut before = 0;
+    while brotli.get_ref().len() > before {
+        before = brotli.get_ref().len();
+        let _ = brotli.write(b"").expect("a body of this coding");
     }
 }
