@@ -52,7 +52,8 @@ pub(crate) async fn subscribe(
                 *response.body_mut() = body(api, streaming);
             }
             if request.version == Version::HTTP_10 {
-                // Its body has no other end than that of the connection.
+                // Its body has no other end than that of the connection, whatever the peer asks for.
+                *response.version_mut() = Version::HTTP_10;
                 response
                     .headers_mut()
                     .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -139,15 +139,21 @@ impl Server {
     }
 
     /// Serves plain HTTP on this listener too.
-    pub fn listen(mut self, listener: TcpListener) -> Self {
-        self.listeners.push(Listener { tcp: listener, tls: None });
-        self
+    pub fn listen(self, listener: TcpListener) -> Self {
+        self.listen_on(Listener { tcp: listener, tls: None })
     }
 
     /// Serves HTTPS on this listener too. The certificate is the one that `tls` has when a connection
     /// begins: [`Tls::reload`] it from elsewhere.
-    pub fn listen_tls(mut self, listener: TcpListener, tls: Arc<Tls>) -> Self {
-        self.listeners.push(Listener { tcp: listener, tls: Some(tls) });
+    pub fn listen_tls(self, listener: TcpListener, tls: Arc<Tls>) -> Self {
+        self.listen_on(Listener { tcp: listener, tls: Some(tls) })
+    }
+
+    fn listen_on(mut self, listener: Listener) -> Self {
+        // Now: it gives nothing to connections that are made before.
+        #[cfg(target_os = "linux")]
+        connection::set_up_listener(&listener.tcp, &self.settings);
+        self.listeners.push(listener);
         self
     }
 
@@ -166,10 +172,6 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), AppendError> {
         let Self { api, settings, listeners } = self;
         let grace = settings.grace;
-        #[cfg(target_os = "linux")]
-        for listener in &listeners {
-            connection::set_up_listener(&listener.tcp, &settings);
-        }
         let open = OpenConnections::new(settings.max_connections, api.hub());
         let direct = direct(&api, &settings);
         let connector = Connector::new(api.clone(), settings, direct.clone());

@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod bodies;
+#[path = "../decoding/mod.rs"]
+mod decoding;
 mod figures;
 mod heads;
 mod limits;

@@ -4,6 +4,9 @@
 
 /// Bodies of publishes that come slowly, or are too large.
 mod bodies;
+/// What compressed bodies mean.
+#[path = "../decoding/mod.rs"]
+mod decoding;
 /// A process without file descriptors.
 #[cfg(target_os = "linux")]
 mod descriptors;

@@ -19,7 +19,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::support::{Peer, Running, hub, within};
+use crate::{
+    decoding::CODINGS,
+    support::{Head, Peer, Running, decoded, events, hub, noise, within},
+};
 
 pub(crate) type Requests = SendRequest<Full<Bytes>>;
 
@@ -68,6 +71,99 @@ async fn http_2_by_prior_knowledge_and_http_1_share_a_port() {
     assert_eq!(hub.metric("subscribers").await.to_string(), "4");
     drop(streams);
     hub.until("subscribers", 1.0).await;
+}
+
+/// What a head says of codings, whatever the version.
+fn says(coding: &str) -> (Option<String>, Option<String>) {
+    let encoding = (coding != "identity").then(|| coding.to_owned());
+    (encoding, Some("accept-encoding".to_owned()))
+}
+
+fn said_by(head: &Head) -> (Option<String>, Option<String>) {
+    let said = |name| head.header(name).map(str::to_owned);
+    (said("content-encoding"), said("vary"))
+}
+
+fn said_over_http_2(response: &Response<Incoming>) -> (Option<String>, Option<String>) {
+    let said = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    (said("content-encoding"), said("vary"))
+}
+
+/// A stream over HTTP/1.0, whose body is all that comes until the connection ends.
+async fn follow_without_chunks(hub: &Running, coding: &str, headers: &str) -> Peer {
+    let mut peer = hub.peer().await;
+    peer.write(format!("GET /sse/a HTTP/1.0\r\naccept-encoding: {coding}\r\n{headers}\r\n")).await;
+    let head = peer.head().await;
+    assert_eq!((head.status(), said_by(&head)), (200, says(coding)), "{head:?}");
+    assert_eq!((head.header("transfer-encoding"), head.header("content-length")), (None, None));
+    assert_eq!(head.header("connection"), Some("close"), "{head:?}");
+    peer
+}
+
+#[tokio::test]
+async fn a_compressed_stream_is_the_same_over_every_version() {
+    let retry = Duration::from_secs(2);
+    let settings = http::Settings { retry: retry..=retry, ..http::Settings::default() };
+    let hub = Running::with_http(settings).await;
+    let mut requests = http2(TcpStream::connect(hub.address).await.unwrap()).await;
+    let (mut without_chunks, mut chunked, mut over_http_2) = (vec![], vec![], vec![]);
+    for coding in CODINGS {
+        for headers in ["", "connection: keep-alive\r\n"] {
+            without_chunks.push((coding, follow_without_chunks(&hub, coding, headers).await));
+        }
+        let (peer, head) = hub.get("/sse/a", &format!("accept-encoding: {coding}\r\n")).await;
+        assert_eq!(said_by(&head), says(coding));
+        chunked.push((coding, peer));
+        let request = Request::get("http://a/sse/a").header("accept-encoding", coding);
+        let response = send(&mut requests, request, "").await;
+        assert_eq!(said_over_http_2(&response), says(coding));
+        over_http_2.push((coding, response.into_body()));
+    }
+    for (topic, data) in [("a", "short"), ("a", &*noise(100_000, 1)), ("a?end=true", "last")] {
+        hub.publish(topic, data).await;
+    }
+    let mut texts = vec![];
+    for (coding, mut peer) in without_chunks {
+        texts.push(decoded(coding, &peer.rest_bytes().await));
+    }
+    for (coding, mut peer) in chunked {
+        texts.push(decoded(coding, &peer.chunks().await.unwrap()));
+    }
+    for (coding, body) in over_http_2 {
+        let body = within("the end", body.collect()).await.unwrap().to_bytes();
+        texts.push(decoded(coding, &body));
+    }
+    let given: Vec<_> = events(&texts[0]).iter().map(|event| event.data().to_owned()).collect();
+    assert!(given == ["short", &*noise(100_000, 1), "last"]);
+    assert!(texts.iter().all(|text| *text == texts[0]));
+}
+
+#[tokio::test]
+async fn a_head_says_in_which_coding_its_stream_would_be() {
+    let hub = Running::with(Settings::default()).await;
+    let mut requests = http2(TcpStream::connect(hub.address).await.unwrap()).await;
+    for coding in CODINGS {
+        let request = Request::head("http://a/sse/a").header("accept-encoding", coding);
+        let response = send(&mut requests, request, "").await;
+        assert_eq!((response.status().as_u16(), said_over_http_2(&response)), (200, says(coding)));
+        let body = within("the end", response.into_body().collect()).await.unwrap();
+        assert_eq!(body.to_bytes(), "");
+
+        let mut peer = hub.peer().await;
+        let accept = format!("accept-encoding: {coding}\r\n");
+        peer.write(format!("HEAD /sse/a HTTP/1.1\r\nhost: a\r\n{accept}\r\n")).await;
+        let head = peer.head().await;
+        assert_eq!((head.status(), said_by(&head)), (200, says(coding)));
+        peer.get("/healthz", "").await;
+        let next = peer.head().await;
+        assert_eq!(peer.body(&next).await, "ok\n", "there was no body before it");
+
+        let mut peer = hub.peer().await;
+        peer.write(format!("HEAD /sse/a HTTP/1.0\r\n{accept}\r\n")).await;
+        let head = peer.head().await;
+        assert_eq!((head.status(), said_by(&head)), (200, says(coding)));
+        assert_eq!(peer.rest().await, "");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use fanfare_hub::{http, server::Settings};
 use futures_util::future::join_all;
@@ -6,9 +6,10 @@ use http_body_util::BodyExt;
 use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
+    decoding::{CODINGS, Decoding},
     protocols::{http2, send},
     stalled::publish_much,
-    support::{Peer, Running, metric_in, within},
+    support::{Peer, Running, decoded, events, metric_in, noise, within},
 };
 
 const GRACE: Duration = Duration::from_secs(3);
@@ -111,6 +112,94 @@ async fn streams_end_spread_and_nobody_holds_up_the_exit() {
     drop(stalled);
 }
 
+/// Who has read what a stream begins with, and not the rest.
+struct Behind {
+    coding: &'static str,
+    peer: Peer,
+    begun: Vec<u8>,
+}
+
+impl Behind {
+    async fn follow(hub: &Running, coding: &'static str) -> Self {
+        let accept = format!("accept-encoding: {coding}\r\n");
+        let mut peer = hub.get("/sse/much", &accept).await.0;
+        // The opening, and the place.
+        let begun = [peer.chunk().await.unwrap(), peer.chunk().await.unwrap()].concat();
+        Self { coding, peer, begun }
+    }
+
+    /// The body up to its end; what there is of it, if the connection ends first.
+    async fn rest(&mut self) -> Result<Vec<u8>, Vec<u8>> {
+        let whole = |rest: Vec<u8>| [&*self.begun, &rest].concat();
+        self.peer.chunks().await.map(whole).map_err(whole)
+    }
+}
+
+/// Streams in each coding that have read a short event, and been given the begin of a chunk that is more
+/// than their sockets hold; and the data of what was published.
+async fn half_written(hub: &Running) -> (Vec<Behind>, Vec<String>) {
+    let mut streams = vec![];
+    for coding in CODINGS {
+        streams.push(Behind::follow(hub, coding).await);
+    }
+    let large = (0..4).map(|number| noise(512 * 1024, number));
+    let published: Vec<_> = iter::once("short".to_owned()).chain(large).collect();
+    hub.publish("much", &published[0]).await;
+    for behind in &mut streams {
+        behind.begun.extend(behind.peer.chunk().await.unwrap());
+    }
+    for data in &published[1..] {
+        hub.publish("much", data).await;
+    }
+    for Behind { coding, peer, .. } in &streams {
+        within(coding, peer.stream.peek(&mut [0])).await.unwrap();
+    }
+    (streams, published)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_on_in_a_shutdown_is_given_a_whole_compressed_stream() {
+    let hub = Running::start(settings(), http_settings()).await;
+    let (streams, published) = half_written(&hub).await;
+    drop(hub.signal);
+    let ends = join_all(
+        streams
+            .into_iter()
+            .map(async |mut behind| (behind.coding, behind.rest().await.expect("an orderly end"))),
+    );
+    for (coding, body) in ends.await {
+        let text = decoded(coding, &body);
+        let given = events(&text);
+        assert!(given.len() >= 2, "{coding}: what was half written");
+        let mut both = given.iter().zip(&published);
+        assert!(both.all(|(event, data)| event.data() == data), "{coding}");
+        let retries = text.lines().filter(|line| line.starts_with("retry: ")).count();
+        assert_eq!(retries, 2, "{coding}: a greeting and a farewell");
+    }
+    within("the server", hub.server).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compressed_stream_that_is_cut_off_in_a_shutdown_has_no_end() {
+    let hub = Running::start(settings(), http_settings()).await;
+    let (streams, published) = half_written(&hub).await;
+    drop(hub.signal);
+    within("the server", hub.server).await.unwrap().unwrap();
+    for mut behind in streams {
+        let coding = behind.coding;
+        let rest = behind.rest().await;
+        let body = rest.map(|body| body.len()).expect_err("no end of what is not whole");
+        let mut decoding = Decoding::new(coding);
+        let text = String::from_utf8(decoding.push(&body)).unwrap();
+        let given = events(&text);
+        assert_eq!((given.len(), given[0].data()), (1, "short"), "{coding}");
+        // A Zstandard block is read as a whole, and its frame has not ended.
+        let (_, cut) = text.rsplit_once("data: ").unwrap();
+        assert!(published[1].starts_with(cut) || coding == "zstd", "{coding}");
+        assert!(coding == "identity" || decoding.end().is_err(), "{coding}");
+    }
+}
+
 fn get(target: &str) -> ::http::Request<http_body_util::Empty<bytes::Bytes>> {
     ::http::Request::get(target).body(http_body_util::Empty::new()).unwrap()
 }
@@ -135,15 +224,15 @@ async fn streams_over_http_2_end_too() {
     let hub = Running::start(settings(), http_settings()).await;
     let mut requests = http2(TcpStream::connect(hub.address).await.unwrap()).await;
     let mut bodies = vec![];
-    for _ in 0..10 {
-        let request = ::http::Request::get("http://a/sse/a");
-        bodies.push(send(&mut requests, request, "").await.into_body());
+    for coding in CODINGS.repeat(3) {
+        let request = ::http::Request::get("http://a/sse/a").header("accept-encoding", coding);
+        bodies.push((coding, send(&mut requests, request, "").await.into_body()));
     }
     let signalled = Instant::now();
     drop(hub.signal);
-    for body in bodies {
+    for (coding, body) in bodies {
         let whole = within("the end", body.collect()).await.unwrap().to_bytes();
-        let retries = str::from_utf8(&whole).unwrap().matches("retry: ").count();
+        let retries = decoded(coding, &whole).matches("retry: ").count();
         assert_eq!(retries, 2, "a greeting and a farewell");
     }
     within("the server", hub.server).await.unwrap().unwrap();

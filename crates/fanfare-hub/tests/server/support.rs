@@ -1,4 +1,5 @@
 use std::{
+    mem,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -22,6 +23,8 @@ use tokio::{
     task::JoinHandle,
     time::{interval, timeout},
 };
+
+use crate::decoding::Decoding;
 
 /// Longer than anything takes on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -84,7 +87,10 @@ impl Running {
         http: http::Settings,
         tls: Option<Arc<Tls>>,
     ) -> Self {
-        let api = Api::new(hub, Sse::new(), http);
+        Self::serve_api(Api::new(hub, Sse::new(), http), settings, tls).await
+    }
+
+    pub(crate) async fn serve_api(api: Api, settings: Settings, tls: Option<Arc<Tls>>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = Server::new(api.clone(), settings);
@@ -164,12 +170,40 @@ pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
     read: BytesMut,
     chunk: Bytes,
+    /// What there is of a chunk in which the connection ended.
+    cut: Bytes,
     pub(crate) decoder: Decoder,
 }
 
 /// The connection ended before the body did.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CutOff;
+
+/// What a body means, up to its end.
+pub(crate) fn decoded(coding: &str, body: &[u8]) -> String {
+    let mut decoding = Decoding::new(coding);
+    let text = decoding.push(body);
+    decoding.end().unwrap_or_else(|error| panic!("{coding}: {error}"));
+    String::from_utf8(text).unwrap()
+}
+
+/// The events in the text of a stream.
+pub(crate) fn events(text: &str) -> Vec<Event> {
+    let (mut decoder, mut text) = (Decoder::new(), Bytes::copy_from_slice(text.as_bytes()));
+    let mut events = vec![];
+    while let Some(item) = decoder.decode(&mut text).unwrap() {
+        if let Item::Event(event) = item {
+            events.push(event);
+        }
+    }
+    events
+}
+
+/// Text that can hardly be compressed.
+pub(crate) fn noise(len: usize, seed: u64) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    std::iter::repeat_with(|| random.alphanumeric()).take(len).collect()
+}
 
 /// The head of a response.
 #[derive(Debug, Clone)]
@@ -181,7 +215,8 @@ impl Peer {
         socket.set_recv_buffer_size(16 * 1024).unwrap();
         socket.bind((from, 0).into()).unwrap();
         let stream = within("a connection", socket.connect(address)).await.unwrap();
-        Self { stream, read: BytesMut::new(), chunk: Bytes::new(), decoder: Decoder::new() }
+        let (chunk, cut) = (Bytes::new(), Bytes::new());
+        Self { stream, read: BytesMut::new(), chunk, cut, decoder: Decoder::new() }
     }
 
     pub(crate) async fn write(&mut self, text: impl AsRef<[u8]>) {
@@ -233,11 +268,30 @@ impl Peer {
             self.need_more().await?;
         };
         while self.read.len() < size + 2 {
-            self.need_more().await?;
+            if !self.read_more().await {
+                self.read.truncate(size);
+                self.cut = self.read.split().freeze();
+                return Err(CutOff);
+            }
         }
         let chunk = self.read.split_to(size).freeze();
         assert_eq!(self.read.split_to(2), "\r\n");
         Ok(chunk)
+    }
+
+    /// A chunked body up to its end; what there is of it, if the connection ends first.
+    pub(crate) async fn chunks(&mut self) -> Result<Vec<u8>, Vec<u8>> {
+        let mut body = vec![];
+        loop {
+            match self.chunk().await {
+                Ok(chunk) if chunk.is_empty() => return Ok(body),
+                Ok(chunk) => body.extend(chunk),
+                Err(CutOff) => {
+                    body.extend(mem::take(&mut self.cut));
+                    return Err(body);
+                }
+            }
+        }
     }
 
     /// The next event; `None` at the end of the body.
@@ -261,8 +315,12 @@ impl Peer {
 
     /// All bytes up to the end of the connection.
     pub(crate) async fn rest(&mut self) -> String {
+        String::from_utf8(self.rest_bytes().await.to_vec()).unwrap()
+    }
+
+    pub(crate) async fn rest_bytes(&mut self) -> BytesMut {
         while self.read_more().await {}
-        String::from_utf8(self.read.split().to_vec()).unwrap()
+        self.read.split()
     }
 
     async fn need_more(&mut self) -> Result<(), CutOff> {

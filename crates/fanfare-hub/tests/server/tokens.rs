@@ -11,13 +11,17 @@ use fanfare_hub::{
     auth::{self, Algorithm, Auth, Grant, KeySource, Rights, SigningKey, issue},
     http::{AnswerBody, Api, Settings},
     log::{MemoryLog, Retention, Timestamp},
+    server,
 };
 use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::{Value, json};
 
-use crate::support::{metric_in, within};
+use crate::{
+    decoding::CODINGS,
+    support::{Running, decoded, events, metric_in, noise, within},
+};
 
 const SECRET: &str = "a secret of thirty-two bytes or more";
 const START: u64 = 1_000_000;
@@ -262,6 +266,53 @@ async fn a_stream_ends_with_its_token() {
     assert_eq!(metric_in(&metrics, "disconnects_total{reason=\"expired\"}").to_string(), "1");
     assert_eq!(metric_in(&metrics, "subscribers").to_string(), "1");
     drop(lasting);
+}
+
+/// Streams on sockets, in each coding, whose peers read nothing before their token has expired.
+async fn expire(has_engine: bool) {
+    let guarded = Guarded::new(reader(&["$stats"]));
+    let engine_threads = server::Settings::default().engine_threads.filter(|_| has_engine);
+    let settings = server::Settings { engine_threads, ..server::Settings::default() };
+    let hub = Running::serve_api(guarded.api.clone(), settings, None).await;
+    let expires = START + 1000;
+    // It is looked that often whether the hub's clock says so.
+    guarded.now.store(expires - 50, Ordering::SeqCst);
+    let target = format!("/sse/a?access_token={}", token_until(&reader(&["a"]), expires));
+    let mut streams = vec![];
+    for coding in CODINGS {
+        let accept = format!("accept-encoding: {coding}\r\n");
+        let (peer, head) = hub.get(&target, &accept).await;
+        assert_eq!(head.status(), 200, "{head:?}");
+        streams.push((coding, peer));
+    }
+    // The last is more than a socket holds.
+    let published = ["short".to_owned(), "and so on ".repeat(100), noise(512 * 1024, 1)];
+    for (index, data) in published.iter().enumerate() {
+        guarded.publish("a", data).await;
+        let given = CODINGS.len() * (index + 1);
+        hub.until("delivered_events_total", given as f64).await;
+    }
+    guarded.now.store(expires, Ordering::SeqCst);
+    for (coding, mut peer) in streams {
+        let text = decoded(coding, &peer.chunks().await.expect("an orderly end"));
+        let (given, name) = data_and_last_name(&text);
+        assert!(given[..3] == published, "{coding}: {} events", given.len());
+        assert_eq!((given.len(), &*name), (4, "expired"), "{coding}");
+    }
+    hub.until("disconnects_total{reason=\"expired\"}", 4.0).await;
+}
+
+/// The data of all events of a stream, and the name of the last one.
+fn data_and_last_name(text: &str) -> (Vec<String>, String) {
+    let events = events(text);
+    let name = events.last().unwrap().name().to_owned();
+    (events.iter().map(|event| event.data().to_owned()).collect(), name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_stream_is_whole_when_its_token_expires() {
+    expire(true).await;
+    expire(false).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use fanfare_hub::{
     Bounds, Epoch, Hub, TopicName, http,
@@ -6,11 +6,14 @@ use fanfare_hub::{
     server::Settings,
 };
 
-use crate::support::{Head, Peer, Running};
+use crate::{
+    decoding::CODINGS,
+    support::{Head, Peer, Running, decoded},
+};
 
 /// The head and the body of a stream up to its end.
 async fn whole(mut peer: Peer, head: Head) -> (Vec<String>, Vec<u8>) {
-    let body = body(&mut peer).await;
+    let body = peer.chunks().await.unwrap();
     let lines = head.0.lines().filter(|line| !line.is_empty());
     // The engine's socket ends with its stream.
     let own = ["date: ", "connection: close"];
@@ -19,32 +22,6 @@ async fn whole(mut peer: Peer, head: Head) -> (Vec<String>, Vec<u8>) {
     lines.sort_unstable();
     (lines, body)
 }
-
-async fn body(peer: &mut Peer) -> Vec<u8> {
-    let mut body = vec![];
-    loop {
-        let chunk = peer.chunk().await.unwrap();
-        if chunk.is_empty() {
-            return body;
-        }
-        body.extend(chunk);
-    }
-}
-
-/// What a body means. It is an error if there is an end that is missing, or does not fit.
-fn decoded(coding: &str, body: &[u8]) -> String {
-    let mut text = String::new();
-    let outcome = match coding {
-        "identity" => (&mut &*body).read_to_string(&mut text),
-        "gzip" => flate2::read::GzDecoder::new(body).read_to_string(&mut text),
-        "br" => brotli::Decompressor::new(body, 4096).read_to_string(&mut text),
-        _ => zstd::Decoder::new(body).unwrap().read_to_string(&mut text),
-    };
-    outcome.unwrap();
-    text
-}
-
-const CODINGS: [&str; 4] = ["identity", "gzip", "br", "zstd"];
 
 /// What a hub answers to a list of subscriptions, of which some begin before the events they are given.
 async fn answers(has_engine: bool, coding: &str) -> Vec<(Vec<String>, String)> {
@@ -137,7 +114,7 @@ async fn a_compressed_stream_is_whole_whatever_is_between_its_events() {
             hub.publish(&format!("{topic}?end=true"), &text).await;
         }
         for (mut peer, mut whole) in streams {
-            whole.extend(body(&mut peer).await);
+            whole.extend(peer.chunks().await.unwrap());
             let whole = decoded(coding, &whole);
             assert!(whole.matches(":\n\n").count() >= 2, "{whole}");
             assert!(whole.matches("again").count() >= 200, "{whole}");
@@ -191,7 +168,7 @@ async fn overrun(has_engine: bool) {
     hub.publish("b?end=true", "0").await;
     hub.publish("a?end=true", "the last").await;
     let read = streams.into_iter().map(|(coding, mut peer)| {
-        tokio::spawn(async move { (coding, decoded(coding, &body(&mut peer).await)) })
+        tokio::spawn(async move { (coding, decoded(coding, &peer.chunks().await.unwrap())) })
     });
     for read in read.collect::<Vec<_>>() {
         let (coding, text) = read.await.unwrap();
@@ -228,7 +205,7 @@ async fn a_compressed_stream_is_resumed_in_the_middle_of_what_others_follow() {
         let (mut second, _) = hub.get(&format!("/sse/{coding}"), &headers).await;
         hub.until("subscribers", 2.0).await;
         hub.publish(&format!("{coding}?end=true"), "the last").await;
-        let text = decoded(coding, &body(&mut second).await);
+        let text = decoded(coding, &second.chunks().await.unwrap());
         let given: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
         let begin = |data: &&str| data.split(' ').next().unwrap().to_owned();
         let given: Vec<_> = given.iter().map(begin).collect();
@@ -256,7 +233,7 @@ async fn a_compressed_stream_says_so_and_ends_in_a_shutdown_as_any_other() {
     hub.publish("a", &"and so on ".repeat(100)).await;
     hub.until("delivered_events_total", 4.0).await;
     let ends = streams.into_iter().map(|(coding, mut peer)| {
-        tokio::spawn(async move { decoded(coding, &body(&mut peer).await) })
+        tokio::spawn(async move { decoded(coding, &peer.chunks().await.unwrap()) })
     });
     let ends: Vec<_> = ends.collect();
     drop(hub.signal);

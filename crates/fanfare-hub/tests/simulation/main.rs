@@ -6,6 +6,11 @@
 
 #![cfg(test)]
 
+/// What compressed bodies mean.
+#[path = "../decoding/mod.rs"]
+mod decoding;
+/// Streams in each coding.
+mod follow;
 /// The obvious hub: lists, and everything looked for from the beginning.
 mod model;
 /// What happens, out of one seed.
@@ -51,6 +56,13 @@ fn a_hub_with_the_memory_log_does_as_the_model() {
     let short = Extent { schedules: 200, steps: 100 };
     let long = Extent { schedules: 20_000, steps: 200 };
     run("memory", &short, &long, |seed| Box::new(Memory::new(seed)));
+}
+
+#[test]
+fn a_hub_that_compresses_does_as_the_model() {
+    let short = Extent { schedules: 60, steps: 100 };
+    let long = Extent { schedules: 5000, steps: 200 };
+    run("compressed", &short, &long, |seed| Box::new(Memory::compressed(seed)));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 
 use fanfare_fanout::{Bounds, Epoch, Position};
 use fanfare_hub::{
-    Format, From, Hub, Selection, Selector, Subscribed, TopicName,
+    Format, From, Hub, Selection, Selector, TopicName,
     log::{
         AppendError, Appended, Batch, IdempotencyKey, Limits, Log, NewEvent, Retention, Rule,
         Timestamp,
@@ -26,6 +26,7 @@ use futures_util::future::{join, join_all};
 use tokio::task::yield_now;
 
 use crate::{
+    follow::follow,
     model::{Answer, Model, Start, names},
     site::{End, Site},
     subscriber::{Connection, Given, Subscriber},
@@ -288,13 +289,35 @@ impl Schedule {
         for _ in 0..10 {
             yield_now().await;
         }
+        if self.site.codings().len() > 1 {
+            self.settle().await;
+        }
         self.hub.log().trim(Timestamp(now)).await.unwrap();
         self.model.trim(Timestamp(now));
         self.note_dropped();
     }
 
+    /// Waits until compressed streams have been ended too: an erasure is over when they have, and it
+    /// comes behind all that was before it.
+    async fn settle(&mut self) {
+        let name = topic("settled");
+        for is_last in [false, true] {
+            let event = NewEvent { topic: name.clone(), ..self.event() };
+            let batch = Batch { events: vec![event], ..Batch::default() };
+            assert_eq!(answer(self.hub.publish(batch.clone()).await), self.accept(&batch));
+            // What is kept afterwards is not forgotten, which would concern the other topics.
+            if !is_last {
+                self.erase_topic(name.clone()).await;
+            }
+        }
+    }
+
     async fn erase(&mut self) {
         let name = topic(self.pick(&TOPICS));
+        self.erase_topic(name).await;
+    }
+
+    async fn erase_topic(&mut self, name: TopicName) {
         self.trace.note(format_args!("erase {name}"));
         let was_there = self.hub.erase(&name).await.unwrap();
         assert_eq!(was_there, self.model.erase(&name));
@@ -317,6 +340,7 @@ impl Schedule {
             number: self.numbers.0,
             selection: Selection::new(selected.iter().map(|text| Selector::new(text).unwrap())),
             format: self.pick(&[Format::Plain, Format::Envelope]),
+            coding: self.pick(self.site.codings()),
             from: self.from(),
             last_id: String::new(),
             connection: None,
@@ -342,20 +366,19 @@ impl Schedule {
 
     async fn connect(&mut self, subscriber: &mut Subscriber) {
         let from = subscriber.resumes();
-        let Subscriber { number, selection, format, .. } = &subscriber;
-        self.trace.note(format_args!("{number} follows {selection:?} {format:?} {from:?}"));
-        let following = self.hub.subscribe(selection.clone(), *format, from.clone());
-        let (stream, place, missing) =
-            match (following.await.unwrap(), self.model.start(selection, &from)) {
-                (Subscribed::Over, Start::Over) => {
-                    self.done.over += 1;
-                    return;
-                }
-                (Subscribed::Stream(stream), Start::Behind(place, missing)) => {
-                    (stream, place, missing)
-                }
-                (answer, start) => panic!("{answer:?} instead of {start:?}"),
-            };
+        let Subscriber { number, selection, format, coding, .. } = &subscriber;
+        self.trace
+            .note(format_args!("{number} follows {selection:?} {format:?} {coding} {from:?}"));
+        let following = follow(&self.hub, coding, selection, *format, from.clone());
+        let (stream, place, missing) = match (following.await, self.model.start(selection, &from)) {
+            (None, Start::Over) => {
+                self.done.over += 1;
+                return;
+            }
+            (Some(stream), Start::Behind(place, missing)) => (stream, place, missing),
+            (None, start) => panic!("it is over instead of {start:?}"),
+            (Some(_), Start::Over) => panic!("a stream of what is over"),
+        };
         if let From::After(id) = &from
             && missing.is_none()
         {

@@ -5,6 +5,8 @@ use fanfare_hub::log::{Durability, EmbeddedLog, Log, MemoryLog, OpenError, Optio
 use tempfile::TempDir;
 use tokio::{runtime, time::interval};
 
+use crate::decoding::CODINGS;
+
 /// How a hub ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -25,6 +27,9 @@ pub(crate) trait Site {
     /// Whether events outlive the hub.
     fn is_durable(&self) -> bool;
 
+    /// In which codings streams are followed.
+    fn codings(&self) -> &'static [&'static str];
+
     /// Whether an append drops what is beyond the limits, or only a trim.
     fn trims_at_once(&self) -> bool;
 }
@@ -32,18 +37,26 @@ pub(crate) trait Site {
 /// A log in memory, which is another one after a restart.
 pub(crate) struct Memory {
     epoch: u64,
+    compresses: bool,
 }
 
 impl Memory {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { epoch: seed * 1000 }
+        Self { epoch: seed * 1000, compresses: false }
+    }
+
+    /// Of a hub that compresses, for most of its subscribers.
+    pub(crate) fn compressed(seed: u64) -> Self {
+        Self { compresses: true, ..Self::new(seed) }
     }
 }
 
 impl Site for Memory {
-    /// Time passes when there is nothing else to do, so a schedule is the same each time.
+    /// Time passes when there is nothing else to do, so a schedule is the same each time; but the thread
+    /// that compresses knows nothing of a clock that is paused.
     fn runtime(&self) -> runtime::Runtime {
-        runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+        let mut runtime = runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(!self.compresses).build().unwrap()
     }
 
     fn open(&mut self, retention: Retention) -> Pin<Box<dyn Future<Output = Arc<dyn Log>> + '_>> {
@@ -54,6 +67,10 @@ impl Site for Memory {
 
     fn is_durable(&self) -> bool {
         false
+    }
+
+    fn codings(&self) -> &'static [&'static str] {
+        if self.compresses { &CODINGS } else { &["identity"] }
     }
 
     fn trims_at_once(&self) -> bool {
@@ -97,6 +114,10 @@ impl Site for Embedded {
 
     fn is_durable(&self) -> bool {
         true
+    }
+
+    fn codings(&self) -> &'static [&'static str] {
+        &CODINGS
     }
 
     fn trims_at_once(&self) -> bool {

@@ -2,22 +2,20 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::poll_fn,
     ops::RangeInclusive,
-    pin::Pin,
     task::Poll,
     time::Duration,
 };
 
 use bytes::Bytes;
 use fanfare_fanout::Position;
-use fanfare_hub::{
-    Format, From, Selection, Subscription, TopicName,
-    log::{ReadError, Record},
-};
+use fanfare_hub::{Format, From, Selection, TopicName, log::Record};
 use fanfare_wire::{Decoder, Event, Item};
-use futures_core::Stream;
 use tokio::time::timeout;
 
-use crate::model::{Missing, Model, Moment, names};
+use crate::{
+    follow::Chunks,
+    model::{Missing, Model, Moment, names},
+};
 
 /// Longer than anything takes on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -27,6 +25,7 @@ pub(crate) struct Subscriber {
     pub(crate) number: usize,
     pub(crate) selection: Selection,
     pub(crate) format: Format,
+    pub(crate) coding: &'static str,
     /// Where it begins when it was never given an id.
     pub(crate) from: From,
     pub(crate) last_id: String,
@@ -35,7 +34,7 @@ pub(crate) struct Subscriber {
 
 /// A stream, and what is known of it.
 pub(crate) struct Connection {
-    stream: Pin<Box<Subscription>>,
+    stream: Chunks,
     chunk: Bytes,
     decoder: Decoder,
     /// Everything that is selected up to here was given, or it was told that it is missing.
@@ -60,14 +59,14 @@ pub(crate) enum Given {
 
 impl Connection {
     pub(crate) fn new(
-        stream: Subscription,
+        stream: Chunks,
         place: u64,
         missing: Option<(Missing, String)>,
         now: Moment,
     ) -> Self {
         Self {
             told: now..=now,
-            stream: Box::pin(stream),
+            stream,
             chunk: Bytes::new(),
             decoder: Decoder::new(),
             place,
@@ -116,16 +115,18 @@ impl Connection {
                 Item::Event(event) => return Some(Given::Event(event)),
                 // The event carries it too.
                 Item::Retry(_) => {}
+                // HTTP begins with it.
+                Item::Comment(text) if text == "ok" => {}
                 comment @ Item::Comment(_) => panic!("{comment:?} in a hub's stream"),
             }
         }
     }
 
-    fn take(&mut self, next: Option<Result<Bytes, ReadError>>) -> Option<Given> {
+    fn take(&mut self, next: Option<Bytes>) -> Option<Given> {
         match next {
             None => Some(Given::End),
             Some(bytes) => {
-                self.chunk = bytes.unwrap();
+                self.chunk = bytes;
                 assert!(!self.chunk.is_empty(), "a chunk of nothing");
                 None
             }
