@@ -1,7 +1,8 @@
 //! Servers that the tests start, and end.
 
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -29,9 +30,20 @@ pub(crate) struct RedisServer {
 
 impl RedisServer {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         // The path of a socket has to be short.
+        Self::start_in(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    /// Another one with the same snapshot.
+    pub(crate) fn copy(&self) -> Self {
+        self.snapshot();
         let folder = tempfile::tempdir().unwrap();
-        let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        fs::copy(self.folder.path().join("dump.rdb"), folder.path().join("dump.rdb")).unwrap();
+        Self::start_in(folder, self.arguments.clone())
+    }
+
+    fn start_in(folder: TempDir, arguments: Vec<String>) -> Self {
         let process = Mutex::new(launch(folder.path(), &arguments));
         let server = Self { folder, arguments, process };
         server.until_it_answers();
@@ -50,7 +62,16 @@ impl RedisServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis+unix://{}", self.folder.path().join("redis.sock").display())
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    /// A connection that may do everything, and goes on to when others no longer may.
+    pub(crate) fn admin(&self) -> redis::Connection {
+        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
     /// Has it keep what it has at this moment.
@@ -64,8 +85,7 @@ impl RedisServer {
     }
 
     fn run(&self, command: &redis::Cmd) {
-        let client = redis::Client::open(self.url()).unwrap();
-        command.exec(&mut client.get_connection().unwrap()).unwrap();
+        command.exec(&mut self.admin()).unwrap();
     }
 
     /// Ends it as a crash would.
@@ -132,9 +152,14 @@ impl Redis {
 
     /// The log, as another hub opens it too.
     pub(crate) async fn hub(&self, seed: u64, retention: Retention) -> RedisLog {
+        self.hub_at(&self.server.url(), seed, retention).await
+    }
+
+    /// The same by another address of the server.
+    pub(crate) async fn hub_at(&self, url: &str, seed: u64, retention: Retention) -> RedisLog {
         let (name, patience) = (self.name.clone(), Duration::from_secs(5));
         let options = RedisOptions { name, retention, patience };
-        RedisLog::open(&self.server.url(), seed, options).await.unwrap()
+        RedisLog::open(url, seed, options).await.unwrap()
     }
 }
 

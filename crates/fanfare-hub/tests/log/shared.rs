@@ -1,9 +1,9 @@
 //! A log that several hubs share, and a server that goes away.
 
-use std::sync::Arc;
+use std::{fs, os::unix::fs::symlink, sync::Arc};
 
 use fanfare_fanout::Position;
-use fanfare_hub::log::{AppendError, Log, RedisLog, Retention, Tail};
+use fanfare_hub::log::{AppendError, Batch, Log, RedisLog, Retention, Tail};
 
 use crate::{
     servers::{Redis, RedisServer},
@@ -57,17 +57,68 @@ async fn a_server_that_keeps_its_file_comes_back_with_all_of_it() {
     let refused = log.append(one("a", "lost")).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
     server.start_again();
-    let appended = within(async {
+    assert_eq!(until_appended(&log, one("a", "2")).await, Position(2));
+    assert_eq!(take(&mut tail, 1, data).await, ["2"]);
+    assert!(!log.is_replaced());
+}
+
+/// Tries until it succeeds.
+async fn until_appended(log: &RedisLog, batch: Batch) -> Position {
+    let appending = async {
         loop {
-            if let Ok(appended) = log.append(one("a", "2")).await {
-                return appended;
+            if let Ok(appended) = log.append(batch.clone()).await {
+                return appended.last;
             }
             tokio::task::yield_now().await;
         }
-    });
-    assert_eq!(appended.await.last, Position(2));
+    };
+    within(appending).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refused_a_connection_is_connected_to_again() {
+    let server = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
+    let subject = Redis::on(server.clone());
+    let mut admin = server.admin();
+    let mut run = |command: &mut redis::Cmd| command.exec(&mut admin).unwrap();
+    run(redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("right"));
+    let url = format!("{}?pass=right", server.url());
+    let log = subject.hub_at(&url, 1, Retention::default()).await;
+    let mut tail = log.tail().unwrap();
+    log.put(one("a", "1")).await;
+    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    run(redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("another"));
+    run(redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal"));
+    for _ in 0..3 {
+        let refused = log.append(one("a", "lost")).await;
+        assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+    }
+    assert_eq!(log.is_available(), Some(false));
+    run(redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("right"));
+    assert_eq!(until_appended(&log, one("a", "2")).await, Position(2));
     assert_eq!(take(&mut tail, 1, data).await, ["2"]);
-    assert!(!log.is_replaced());
+    assert_eq!(log.is_available(), Some(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_another_server_takes_over_the_old_one_is_left() {
+    let old = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
+    let subject = Redis::on(old.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let [address, next] = ["redis.sock", "next"].map(|name| folder.path().join(name));
+    symlink(old.socket(), &address).unwrap();
+    let url = format!("redis+unix://{}", address.display());
+    let log = subject.hub_at(&url, 1, Retention::default()).await;
+    let mut tail = log.tail().unwrap();
+    log.put(one("a", "1")).await;
+    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    let new = old.copy();
+    symlink(new.socket(), &next).unwrap();
+    fs::rename(next, address).unwrap();
+    let mut admin = old.admin();
+    redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).exec(&mut admin).unwrap();
+    assert_eq!(until_appended(&log, one("a", "2")).await, Position(2));
+    assert_eq!(take(&mut tail, 1, data).await, ["2"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 //! Everything is done by scripts (`*.lua`), each of which Redis runs as a whole: what they keep is told in
 //! `lib.lua`. A hub's own part is the tail, which asks what has happened since it asked last.
 
+mod link;
 mod reply;
 mod script;
 mod tail;
@@ -18,15 +19,11 @@ use std::{
 
 use fanfare_fanout::{Epoch, Position};
 use redis::{
-    Client, IntoConnectionInfo,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    Client, ErrorKind, IntoConnectionInfo, ServerErrorKind, aio::ConnectionLike,
     io::tcp::TcpSettings,
 };
 use thiserror::Error;
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Answer, AppendError, Appended, Batch, BoxError, Limits, Log, NewEvent, Page, Read, ReadError,
@@ -34,6 +31,7 @@ use super::{
 };
 use crate::{Selection, Selector, TopicName};
 use reply::Reply;
+use link::{Connected, Link};
 use script::{Call, Scripts};
 
 /// Batches that may wait for the reader of the tail.
@@ -63,6 +61,9 @@ pub enum RedisError {
     Address(#[source] redis::RedisError),
     /// Redis cannot be reached, or has refused what was asked.
     #[error("Redis does not answer as it should")]
+    /// Redis could not be reached a moment ago, and is not tried again yet.
+    #[error("Redis is away")]
+    Away,
     Redis(#[from] redis::RedisError),
     /// Redis has not answered in time.
     #[error("Redis has not answered within {} ms", .0.as_millis())]
@@ -79,12 +80,26 @@ pub enum RedisError {
 }
 
 impl RedisError {
-    /// Whether Redis cannot be reached, and not only refuses.
+    /// Whether it takes another connection to get any further: Redis cannot be reached, or what answers is not,
+    /// or not yet, or no longer, the server that the log is on.
     fn is_loss(&self) -> bool {
         match self {
-            Self::Late(_) => true,
-            Self::Redis(error) => error.is_io_error() || error.is_unrecoverable_error(),
+            Self::Late(_) | Self::Away => true,
+            Self::Redis(error) => {
+                error.is_io_error() || error.is_unrecoverable_error() || is_elsewhere(error)
+            }
             _ => false,
+fn is_elsewhere(error: &redis::RedisError) -> bool {
+    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly};
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => true,
+        ErrorKind::Server(kind) => {
+            matches!(kind, BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly)
+        }
+        _ => matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED")),
+    }
+}
+
         }
     }
 }
@@ -98,8 +113,7 @@ impl RedisError {
 pub struct RedisLog(Arc<Shared>);
 
 struct Shared {
-    client: Client,
-    connection: ConnectionManager,
+    link: Link,
     scripts: Scripts,
     options: RedisOptions,
     /// What names the log.
@@ -143,24 +157,18 @@ impl RedisLog {
         let address = url.into_connection_info().map_err(RedisError::Address)?;
         let client =
             Client::open(address.set_tcp_settings(settings)).map_err(RedisError::Address)?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(Some(patience))
-            .set_response_timeout(Some(patience));
-        let connecting = ConnectionManager::new_with_config(client.clone(), config);
-        let connecting = timeout(patience, connecting).await;
-        let connection = connecting.map_err(|_| RedisError::Late(patience))??;
+        let link = Link::open(client, patience).await?;
         let mut scripts = Scripts::new(&options.name);
         let call = scripts.open(seed, None, Place::default(), "");
-        let mut reply = call.invoke(&mut connection.clone(), patience).await?;
+        let mut connection = link.get().await?.connection;
+        let mut reply = call.invoke(&mut connection, patience).await?;
         let newest = Place { position: reply.number()?, sub: reply.number()? };
         // No other append of any hub has the same nonce.
         let nonce = (seed, AtomicU64::new(0));
         let seed = reply.number()?;
         scripts.expect(seed);
         Ok(Self(Arc::new(Shared {
-            client,
-            connection,
+            link,
             scripts,
             options,
             seed,
@@ -192,14 +200,27 @@ impl Shared {
 
     /// Runs a script, and takes note of how far the log is.
     async fn call(&self, call: Call<'_>) -> Result<Reply, RedisError> {
-        let (mut connection, known) = (self.connection.clone(), *self.newest());
-        let answer = call.invoke(&mut connection, self.options.patience).await;
+        let answer = self.ask(call).await;
         self.is_away.store(answer.as_ref().is_err_and(RedisError::is_loss), Ordering::Relaxed);
-        let mut reply = answer?;
+        answer
+    }
+
+    async fn ask(&self, call: Call<'_>) -> Result<Reply, RedisError> {
+        let mut connected = self.link.get().await?;
+        let answer = self.ask_on(&mut connected, call).await;
+        if answer.as_ref().is_err_and(RedisError::is_loss) {
+            self.link.give_up(&connected).await;
+        }
+        answer
+    }
+
+    async fn ask_on(&self, connected: &mut Connected, call: Call<'_>) -> Result<Reply, RedisError> {
+        let (connection, known) = (&mut connected.connection, *self.newest());
+        let mut reply = call.invoke(connection, self.options.patience).await?;
         let place = Place { position: reply.number()?, sub: reply.number()? };
         let is_same = reply.number_or_none().ok().flatten() == Some(self.seed);
         // What it says may only be newer than what was known before it was asked.
-        if !is_same || place < known && !self.recognise(&mut connection, known, "").await? {
+        if !is_same || place < known && !self.recognise(connection, known, "").await? {
             self.replace();
             return Err(RedisError::Replaced);
         }

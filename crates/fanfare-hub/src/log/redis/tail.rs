@@ -7,10 +7,10 @@ use std::{
 };
 
 use fanfare_fanout::Position;
-use redis::{AsyncConnectionConfig, Cmd, RedisResult, Value, aio::MultiplexedConnection, cmd};
+use redis::{Cmd, RedisResult, Value, aio::MultiplexedConnection, cmd};
 use tokio::{sync::mpsc::Sender, time::timeout};
 
-use super::{Place, RedisError, Reply, Shared, State};
+use super::{Place, RedisError, Reply, Shared, State, link::Backoff};
 use crate::log::Committed;
 
 /// Events and bytes that are asked for at a time.
@@ -19,10 +19,6 @@ const BYTES: usize = 1024 * 1024;
 /// How long Redis is to wait for something to happen, before it is asked again.
 const WAIT: Duration = Duration::from_secs(WAIT_SECONDS);
 const WAIT_SECONDS: u64 = 5;
-/// Between attempts to connect again.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
 /// Where the tail is, and by what the newest event there is known.
 struct Tailing {
     shared: Arc<Shared>,
@@ -34,7 +30,7 @@ struct Tailing {
 /// Tells what happens behind a place, until nobody listens or the log is closed.
 pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, place: Place) {
     let mut tailing = Tailing { shared, sender, place, nonce: String::new() };
-    let mut pause = SHORTEST_PAUSE;
+    let mut backoff = Backoff::NEW;
     loop {
         let before = tailing.place;
         match tailing.follow().await {
@@ -50,21 +46,22 @@ pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, pla
             }
         }
         if tailing.place > before {
-            pause = SHORTEST_PAUSE;
+            backoff = Backoff::NEW;
         }
-        if tailing.rest(pause).await {
+        if tailing.rest(backoff.next()).await {
             return;
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 impl Tailing {
     /// Tells what happens as long as the connection lasts, or until no more is wanted.
     async fn follow(&mut self) -> Result<(), RedisError> {
-        let mut connection = self.connect().await?;
+        let shared = self.shared.clone();
+        let mut changes = shared.link.changes();
+        let mut connection = shared.link.connect(WAIT).await?;
         self.recognise(&mut connection).await?;
-        let mut state = self.shared.state.subscribe();
+        let mut state = shared.state.subscribe();
         loop {
             // What was appended before it was closed is told.
             let is_over = *state.borrow_and_update() != State::Open;
@@ -75,17 +72,11 @@ impl Tailing {
             tokio::select! {
                 () = self.sender.closed() => return Ok(()),
                 _ = state.changed() => {}
+                // Where news were waited for, there may be none any more.
+                _ = changes.changed() => connection = shared.link.connect(WAIT).await?,
                 woken = wait(&mut connection, self.news()) => woken?,
             }
         }
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let patience = self.shared.options.patience;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(patience))
-            .set_response_timeout(Some(WAIT + patience));
-        Ok(self.shared.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
     /// Whether it is the log that it was.
@@ -133,8 +124,6 @@ impl Tailing {
     /// Waits before the next attempt; tells whether none is wanted.
     async fn rest(&self, pause: Duration) -> bool {
         let mut state = self.shared.state.subscribe();
-        // All hubs lose Redis at the same moment.
-        let pause = pause.mul_f64(0.5 + fastrand::f64());
         let over = async {
             tokio::select! {
                 () = self.sender.closed() => {}
