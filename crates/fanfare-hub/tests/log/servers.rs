@@ -84,6 +84,26 @@ impl RedisServer {
         self.run(redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes));
     }
 
+    /// Forbids everybody a command, or allows everything again.
+    pub(crate) fn allow(&self, rules: &[&str]) {
+        self.run(redis::cmd("ACL").arg("SETUSER").arg("default").arg(rules));
+    }
+
+    /// How many commands a script has run on average since this was asked last.
+    pub(crate) fn commands_per_script(&self) -> u64 {
+        let mut admin = self.admin();
+        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut admin).unwrap();
+        redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut admin).unwrap();
+        let (mut commands, mut scripts) = (0, 0);
+        for line in stats.lines() {
+            let Some((command, figures)) = line.split_once(":calls=") else { continue };
+            let calls: u64 = figures.split_once(',').unwrap().0.parse().unwrap();
+            let is_script = command.starts_with("cmdstat_eval");
+            *(if is_script { &mut scripts } else { &mut commands }) += calls;
+        }
+        commands / scripts.max(1)
+    }
+
     fn run(&self, command: &redis::Cmd) {
         command.exec(&mut self.admin()).unwrap();
     }
@@ -148,6 +168,11 @@ impl Redis {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("test {}", NEXT.fetch_add(1, Ordering::Relaxed));
         Self { server, name }
+    }
+
+    /// One of its keys.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{{{}}}:{name}", self.name)
     }
 
     /// The log, as another hub opens it too.

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::symlink, sync::Arc};
 
 use fanfare_fanout::Position;
-use fanfare_hub::log::{AppendError, Batch, Log, RedisLog, Retention, Tail};
+use fanfare_hub::log::{AppendError, Batch, Log, RedisLog, Retention, Size, Tail, Timestamp};
 
 use crate::{
     servers::{Redis, RedisServer},
@@ -134,6 +134,110 @@ async fn a_server_without_memory_refuses_a_batch_as_a_whole() {
     server.limit_memory("0");
     assert_eq!(log.put(with_key("k", batch(&[("a", "2"), ("b", "3")]))).await, 3);
     assert_eq!(log.data(all()).await, ["1", "2", "3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_fails_half_way_leaves_nothing_behind() {
+    let server = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
+    let subject = Redis::on(server.clone());
+    let log = subject.hub(1, rules([rule("b", max_events(2))])).await;
+    let mut tail = log.tail().unwrap();
+    let mut expected = vec![];
+    let commands =
+        ["xadd", "hset", "zadd", "rpush", "zcard", "ltrim", "xrange", "xlen", "zrange", "lindex"];
+    for (round, command) in commands.iter().enumerate() {
+        let ended = round.to_string();
+        let [first, second] = ["a", "b"].map(|name| format!("{command} {name}"));
+        let appended = with_key(&ended, batch(&[("a", &first), ("b", &second)]));
+        let appended = Batch { ends: vec![topic(&ended)], ..appended };
+        server.allow(&[&format!("-{command}")]);
+        let outcome = log.append(appended.clone()).await;
+        server.allow(&["+@all"]);
+        let is_there = log.data(select(&["a"])).await.contains(&first);
+        assert_eq!(is_there, log.data(select(&["b"])).await.contains(&second), "{command}");
+        assert_eq!(is_there, log.state(&ended).await.is_some(), "{command}");
+        assert_eq!(is_there, outcome.is_ok(), "{command}");
+        let repeated = log.append(appended).await.unwrap();
+        assert_eq!(repeated.is_repeated, is_there, "{command}");
+        expected.extend([first, second, format!("End({ended:?})")]);
+    }
+    assert_eq!(log.newest(), Position(2 * commands.len() as u64), "no position is left out");
+    assert_eq!(take(&mut tail, expected.len(), data).await, expected);
+    log.trim(Timestamp(0)).await.unwrap();
+    assert_eq!(log.state("a").await.unwrap().events, commands.len() as u64);
+    assert_eq!(log.size().await.unwrap().events, commands.len() as u64 + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_taken_back_when_one_of_its_topics_cannot_be_written() {
+    let server = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
+    let subject = Redis::on(server.clone());
+    let (log, mut tail) = begun(&subject).await;
+    server.allow(&["resetkeys", "~*}:[^e]*", "~*}:erased", "~*}:e:a"]);
+    let refused = log.append(batch(&[("a", "2"), ("b", "3")])).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+    server.allow(&["allkeys"]);
+    assert_eq!(log.data(all()).await, ["1"]);
+    assert_eq!(log.newest(), Position(1));
+    assert_eq!(log.put(batch(&[("a", "4"), ("b", "5")])).await, 3);
+    assert_eq!(log.data(all()).await, ["1", "4", "5"]);
+    assert_eq!(take(&mut tail, 2, data).await, ["4", "5"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_somebody_else_has_taken_away_do_not_keep_others_from_being_trimmed() {
+    let server = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
+    let subject = Redis::on(server.clone());
+    let log = subject.hub(1, Retention::default()).await;
+    log.put(batch(&[("a", "1"), ("a", "2"), ("b", "3"), ("b", "4")])).await;
+    redis::cmd("DEL").arg(subject.key("e:a")).exec(&mut server.admin()).unwrap();
+    let limited = subject.hub(2, rules([rule("*", max_events(1))])).await;
+    limited.trim(Timestamp(0)).await.unwrap();
+    assert_eq!(log.data(all()).await, ["4"]);
+    limited.put(batch(&[("a", "5"), ("b", "6")])).await;
+    assert_eq!(log.data(all()).await, ["5", "6"]);
+    assert_eq!(log.size().await.unwrap().events, 2);
+}
+
+/// Others are served between scripts, so none must do much.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_script_does_much_at_once() {
+    const MOST_COMMANDS: u64 = 1200;
+    let server = Arc::new(RedisServer::start(&["--save", "", "--appendonly", "no"]));
+    let subject = Redis::on(server.clone());
+    let log = subject.hub(1, Retention::default()).await;
+    for part in 0..30 {
+        let names: Vec<_> = (0..100).map(|name| format!("many/{part}/{name}")).collect();
+        let events: Vec<_> = names.iter().map(|name| (&**name, "x")).collect();
+        log.put(batch(&events)).await;
+    }
+    for _ in 0..30 {
+        log.put(batch(&vec![("big", "x"); 100])).await;
+    }
+    let within_bounds = |what: &str| {
+        let commands = server.commands_per_script();
+        assert!(commands < MOST_COMMANDS, "{what}: {commands} commands");
+    };
+    within_bounds("appending");
+    assert_eq!(log.kept(select(&["*"])).await, 0);
+    within_bounds("what is kept");
+    assert_eq!(log.drops(&select(&["*"]), Position::START).await.unwrap(), 0);
+    within_bounds("what is dropped");
+    assert_eq!(log.before_last(&select(&["*"]), 5000).await.unwrap(), Position(1000));
+    within_bounds("the last ones");
+    assert_eq!(log.topics(&all(), None, usize::MAX).await.unwrap().len(), 3001);
+    within_bounds("the topics");
+    assert_eq!(log.events(select(&["*"])).await.len(), 6000);
+    within_bounds("a page");
+    let limited = subject.hub(2, rules([rule("big", max_events(1))])).await;
+    limited.put(one("big", "x")).await;
+    within_bounds("appending where much is to be dropped");
+    log.erase(&topic("big")).await.unwrap();
+    within_bounds("erasing");
+    let limited = subject.hub(2, rules([rule("many/*", max_events(0))])).await;
+    limited.trim(Timestamp(0)).await.unwrap();
+    within_bounds("trimming");
+    assert_eq!(log.size().await.unwrap(), Size::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,7 @@ use std::{
 };
 
 use fanfare_fanout::{Epoch, Position};
+use fanfare_wire::ByteString;
 use redis::{
     Client, ErrorKind, IntoConnectionInfo, ServerErrorKind, aio::ConnectionLike,
     io::tcp::TcpSettings,
@@ -30,17 +31,12 @@ use super::{
     Retention, Size, Tail, Timestamp, TopicState,
 };
 use crate::{Selection, Selector, TopicName};
-use reply::Reply;
 use link::{Connected, Link};
+use reply::Reply;
 use script::{Call, Scripts};
 
 /// Batches that may wait for the reader of the tail.
 const TAIL_BATCHES: usize = 64;
-/// Events that one read asks for at most.
-const MOST_EVENTS: usize = 10_000;
-/// Bytes beyond which Lua would not count one by one.
-const MOST_BYTES: usize = 1 << 50;
-
 /// How a [`RedisLog`] is opened.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
@@ -61,13 +57,13 @@ pub enum RedisError {
     Address(#[source] redis::RedisError),
     /// Redis cannot be reached, or has refused what was asked.
     #[error("Redis does not answer as it should")]
-    /// Redis could not be reached a moment ago, and is not tried again yet.
-    #[error("Redis is away")]
-    Away,
     Redis(#[from] redis::RedisError),
     /// Redis has not answered in time.
     #[error("Redis has not answered within {} ms", .0.as_millis())]
     Late(Duration),
+    /// Redis could not be reached a moment ago, and is not tried again yet.
+    #[error("Redis is away")]
+    Away,
     /// The answer is none that the scripts give.
     #[error("what Redis holds under this name is not a log of this version")]
     Reply,
@@ -89,6 +85,10 @@ impl RedisError {
                 error.is_io_error() || error.is_unrecoverable_error() || is_elsewhere(error)
             }
             _ => false,
+        }
+    }
+}
+
 fn is_elsewhere(error: &redis::RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly};
     match error.kind() {
@@ -97,10 +97,6 @@ fn is_elsewhere(error: &redis::RedisError) -> bool {
             matches!(kind, BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly)
         }
         _ => matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED")),
-    }
-}
-
-        }
     }
 }
 
@@ -139,6 +135,51 @@ enum State {
 struct Place {
     position: u64,
     sub: u64,
+}
+
+/// What is known of topics, taken together.
+#[derive(Debug)]
+struct Survey {
+    /// The position of the newest event of all, and how often events had been dropped, before the first of these
+    /// topics was looked at.
+    newest: u64,
+    all_drops: u64,
+    /// The newest event that was dropped.
+    dropped: u64,
+    drops: u64,
+    events: u64,
+    oldest: Option<u64>,
+}
+
+impl Survey {
+    fn read(reply: &mut Reply) -> Result<Self, RedisError> {
+        Ok(Self {
+            newest: reply.number()?,
+            all_drops: reply.number()?,
+            dropped: reply.number()?,
+            drops: reply.number()?,
+            events: reply.number()?,
+            oldest: reply.number_or_none()?,
+        })
+    }
+
+    /// Together with more topics, which were looked at later.
+    fn with(self, more: Self) -> Self {
+        Self {
+            newest: self.newest,
+            all_drops: self.all_drops,
+            dropped: self.dropped.max(more.dropped),
+            drops: self.drops.max(more.drops),
+            events: self.events.saturating_add(more.events),
+            oldest: self.oldest.into_iter().chain(more.oldest).min(),
+        }
+    }
+
+    /// What is dropped while topics are looked at may be of one that was looked at before. So it is not counted yet,
+    /// and noticed the next time.
+    fn counted_drops(&self) -> u64 {
+        self.drops.min(self.all_drops)
+    }
 }
 
 impl RedisLog {
@@ -291,9 +332,41 @@ impl Shared {
         page(&mut reply).map_err(unreadable)
     }
 
-    async fn position(&self, call: Call<'_>) -> Result<Position, ReadError> {
-        let mut reply = self.call(call).await.map_err(unreadable)?;
-        reply.position().map_err(unreadable)
+    /// What is known of the topics of a selection, page by page.
+    async fn survey(&self, selection: &Selection, after: Position) -> Result<Survey, RedisError> {
+        let mut survey: Option<Survey> = None;
+        let mut behind = None;
+        loop {
+            let call = self.scripts.survey(selection, after, behind.as_deref());
+            let mut reply = self.call(call).await?;
+            behind = Some(reply.text()?).filter(|name| !name.is_empty());
+            let page = Survey::read(&mut reply)?;
+            let whole = match survey {
+                Some(before) => before.with(page),
+                None => page,
+            };
+            if behind.is_none() {
+                return Ok(whole);
+            }
+            survey = Some(whole);
+        }
+    }
+
+    async fn before_last(&self, selection: &Selection, count: u64) -> Result<Position, RedisError> {
+        let Survey { newest, events, oldest, .. } = self.survey(selection, Position::START).await?;
+        let Some(oldest) = oldest.filter(|_| count > 0) else { return Ok(Position(newest)) };
+        let (mut left, mut before) = (count, ByteString::from(format!("{}-0", newest + 1)));
+        while count < events {
+            let mut reply = self.call(self.scripts.count_back(selection, &before, left)).await?;
+            left = reply.number()?;
+            before = reply.text()?;
+            match reply.number_or_none()? {
+                Some(last) if left == 0 => return Ok(Position(last.saturating_sub(1))),
+                Some(last) if last > oldest => {}
+                _ => break,
+            }
+        }
+        Ok(Position(oldest.saturating_sub(1)))
     }
 
     async fn topics(
@@ -301,10 +374,19 @@ impl Shared {
         selection: &Selection,
         after: Option<&TopicName>,
         most: usize,
-    ) -> Result<Vec<TopicState>, ReadError> {
-        let call = self.scripts.topics(selection, after, most.min(MOST_EVENTS));
-        let mut reply = self.call(call).await.map_err(unreadable)?;
-        topics(&mut reply).map_err(unreadable)
+    ) -> Result<Vec<TopicState>, RedisError> {
+        let mut found = vec![];
+        let mut behind = after.map(|name| ByteString::from(name.as_str()));
+        while found.len() < most {
+            let call = self.scripts.topics(selection, behind.as_deref(), most - found.len());
+            let mut reply = self.call(call).await?;
+            behind = Some(reply.text()?).filter(|name| !name.is_empty());
+            found.append(&mut topics(&mut reply)?);
+            if behind.is_none() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     async fn trim(&self, now: Timestamp) -> Result<(), AppendError> {
@@ -400,12 +482,19 @@ impl Log for RedisLog {
     }
 
     fn kept_after(&self, selection: &Selection) -> Answer<'_, Result<Position, ReadError>> {
-        Box::pin(self.0.position(self.0.scripts.kept_after(selection)))
+        let selection = selection.clone();
+        Box::pin(async move {
+            let survey = self.0.survey(&selection, Position::START).await;
+            survey.map(|survey| Position(survey.dropped)).map_err(unreadable)
+        })
     }
 
     fn drops(&self, selection: &Selection, after: Position) -> Answer<'_, Result<u64, ReadError>> {
-        let drops = self.0.position(self.0.scripts.drops(selection, after));
-        Box::pin(async move { drops.await.map(|Position(drops)| drops) })
+        let selection = selection.clone();
+        Box::pin(async move {
+            let survey = self.0.survey(&selection, after).await;
+            survey.map(|survey| survey.counted_drops()).map_err(unreadable)
+        })
     }
 
     fn before_last(
@@ -413,12 +502,15 @@ impl Log for RedisLog {
         selection: &Selection,
         count: u64,
     ) -> Answer<'_, Result<Position, ReadError>> {
-        Box::pin(self.0.position(self.0.scripts.before_last(selection, count)))
+        let selection = selection.clone();
+        Box::pin(async move { self.0.before_last(&selection, count).await.map_err(unreadable) })
     }
 
     fn topic(&self, name: &TopicName) -> Answer<'_, Result<Option<TopicState>, ReadError>> {
         let selection = Selection::from(name.clone());
-        Box::pin(async move { Ok(self.0.topics(&selection, None, 1).await?.pop()) })
+        Box::pin(
+            async move { Ok(self.0.topics(&selection, None, 1).await.map_err(unreadable)?.pop()) },
+        )
     }
 
     fn topics(
@@ -428,7 +520,9 @@ impl Log for RedisLog {
         most: usize,
     ) -> Answer<'_, Result<Vec<TopicState>, ReadError>> {
         let (selection, after) = (selection.clone(), after.cloned());
-        Box::pin(async move { self.0.topics(&selection, after.as_ref(), most).await })
+        Box::pin(async move {
+            self.0.topics(&selection, after.as_ref(), most).await.map_err(unreadable)
+        })
     }
 
     fn erase(&self, name: &TopicName) -> Answer<'_, Result<bool, AppendError>> {

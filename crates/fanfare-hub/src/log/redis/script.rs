@@ -7,13 +7,21 @@ use redis::{Script, ScriptInvocation, ToRedisArgs, Value, aio::ConnectionLike};
 use tokio::time::timeout;
 
 use super::{
-    Batch, Limits, MOST_BYTES, MOST_EVENTS, NewEvent, Place, Read, RedisError, Reply, Retention,
-    Selection, Selector, Timestamp, TopicName,
+    Batch, Limits, NewEvent, Place, Read, RedisError, Reply, Retention, Selection, Selector,
+    Timestamp, TopicName,
 };
 
 macro_rules! script {
     ($name:literal) => {
-        Script::new(concat!(include_str!("lib.lua"), "\n", include_str!(concat!($name, ".lua"))))
+        script!("", $name)
+    };
+    ($flags:literal, $name:literal) => {
+        Script::new(concat!(
+            $flags,
+            include_str!("lib.lua"),
+            "\n",
+            include_str!(concat!($name, ".lua"))
+        ))
     };
 }
 
@@ -23,13 +31,12 @@ pub(super) struct Scripts {
     /// What names the log; empty as long as that is not known.
     seed: String,
     append: Script,
-    before_last: Script,
-    drops: Script,
+    count_back: Script,
     erase: Script,
-    kept_after: Script,
     open: Script,
     read: Script,
     size: Script,
+    survey: Script,
     tail: Script,
     topics: Script,
     trim: Script,
@@ -44,13 +51,12 @@ impl Scripts {
             meta: format!("{{{name}}}:meta"),
             seed: String::new(),
             append: script!("append"),
-            before_last: script!("before_last"),
-            drops: script!("drops"),
+            count_back: script!("count_back"),
             erase: script!("erase"),
-            kept_after: script!("kept_after"),
             open: script!("open"),
             read: script!("read"),
             size: script!("size"),
+            survey: script!("survey"),
             tail: script!("tail"),
             topics: script!("topics"),
             trim: script!("trim"),
@@ -81,7 +87,7 @@ impl Scripts {
         let key = batch.idempotency_key.as_ref();
         let key = key.map_or_else(String::new, |key| ["k", &key.0].concat());
         let call = self.call(&self.append).with(batch.time.0).keys(retention).with(key);
-        let call = call.with(nonce).limits(retention.total).with(batch.events.len());
+        let call = call.with(nonce).with(u64::MAX).limits(retention.total).with(batch.events.len());
         let call = batch
             .events
             .iter()
@@ -93,32 +99,29 @@ impl Scripts {
     pub(super) fn read(&self, read: &Read) -> Call<'_> {
         let Read { selection, after, until, max_events, max_bytes } = read;
         let call = self.call(&self.read).with(after.0).with(until.0);
-        let call = call.with((*max_events).clamp(1, MOST_EVENTS));
-        call.with((*max_bytes).min(MOST_BYTES)).selection(selection)
+        call.with((*max_events).max(1)).with(*max_bytes).selection(selection)
     }
 
-    pub(super) fn kept_after(&self, selection: &Selection) -> Call<'_> {
-        self.call(&self.kept_after).selection(selection)
+    pub(super) fn survey(
+        &self,
+        selection: &Selection,
+        after: Position,
+        behind: Option<&str>,
+    ) -> Call<'_> {
+        self.call(&self.survey).with(after.0).behind(behind).selection(selection)
     }
 
-    pub(super) fn drops(&self, selection: &Selection, after: Position) -> Call<'_> {
-        self.call(&self.drops).with(after.0).selection(selection)
-    }
-
-    /// All are asked for by the largest number.
-    pub(super) fn before_last(&self, selection: &Selection, count: u64) -> Call<'_> {
-        let count = (count != u64::MAX).then(|| count.min(MOST_EVENTS as u64));
-        self.call(&self.before_last).or_nothing(count).selection(selection)
+    pub(super) fn count_back(&self, selection: &Selection, before: &str, count: u64) -> Call<'_> {
+        self.call(&self.count_back).with(before).with(count).selection(selection)
     }
 
     pub(super) fn topics(
         &self,
         selection: &Selection,
-        after: Option<&TopicName>,
+        behind: Option<&str>,
         most: usize,
     ) -> Call<'_> {
-        let call = self.call(&self.topics).with(usize::from(after.is_some()));
-        call.with(after.map_or("", TopicName::as_str)).with(most).selection(selection)
+        self.call(&self.topics).behind(behind).with(most).selection(selection)
     }
 
     pub(super) fn erase(&self, name: &TopicName) -> Call<'_> {
@@ -154,6 +157,11 @@ impl Call<'_> {
             Some(number) => self.with(number),
             None => self.with(""),
         }
+    }
+
+    /// Behind a name, which may be empty.
+    fn behind(self, name: Option<&str>) -> Self {
+        self.with(usize::from(name.is_some())).with(name.unwrap_or_default())
     }
 
     fn milliseconds(self, time: Option<Duration>) -> Self {

@@ -99,7 +99,7 @@ impl Tailing {
         loop {
             let call = self.shared.scripts.tail(self.place, EVENTS, BYTES);
             let mut reply = self.shared.call(call).await?;
-            let has_missed = reply.number()? == 1;
+            let (has_missed, _has_missed_end) = (reply.number()? == 1, reply.number()? == 1);
             let mut happened = reply.values()?;
             let (mut committed, mut place, mut nonce) = (vec![], self.place, None);
             while !happened.is_empty() {
