@@ -22,7 +22,7 @@ use crate::{Selection, TopicName};
 
 pub use embedded::{Disk, Durability, EmbeddedLog, Group, OpenError, Opened, Options, Promise};
 pub use memory::MemoryLog;
-pub use redis::{RedisError, RedisLog, RedisOptions};
+pub use redis::{RedisClock, RedisError, RedisLog, RedisOptions};
 pub use retention::{Limits, Retention, Rule};
 
 /// The answer of a log, which may have to wait for a disk or a network.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fanfare_hub::log::{Log, RedisLog, RedisOptions, Retention};
+use fanfare_hub::log::{Log, RedisClock, RedisLog, RedisOptions, Retention};
 use tempfile::TempDir;
 
 use crate::subject::Subject;
@@ -182,9 +182,21 @@ impl Redis {
 
     /// The same by another address of the server.
     pub(crate) async fn hub_at(&self, url: &str, seed: u64, retention: Retention) -> RedisLog {
-        let (name, patience) = (self.name.clone(), Duration::from_secs(5));
-        let options = RedisOptions { name, retention, patience };
-        RedisLog::open(url, seed, options).await.unwrap()
+        RedisLog::open(url, seed, self.options(retention)).await.unwrap()
+    }
+
+    pub(crate) async fn hub_with(&self, seed: u64, options: RedisOptions) -> RedisLog {
+        RedisLog::open(&self.server.url(), seed, options).await.unwrap()
+    }
+
+    pub(crate) fn options(&self, retention: Retention) -> RedisOptions {
+        RedisOptions {
+            name: self.name.clone(),
+            retention,
+            max_topics: usize::MAX,
+            patience: Duration::from_secs(5),
+            clock: RedisClock::Told,
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! A log that several hubs share, and a server that goes away.
 
-use std::{fs, os::unix::fs::symlink, sync::Arc};
+use std::{fs, os::unix::fs::symlink, sync::Arc, time::Duration};
 
 use fanfare_fanout::Position;
-use fanfare_hub::log::{AppendError, Batch, Log, RedisLog, Retention, Size, Tail, Timestamp};
+use fanfare_hub::log::{
+    AppendError, Batch, Log, RedisClock, RedisLog, RedisOptions, Retention, Size, Tail, Timestamp,
+};
 
 use crate::{
     servers::{Redis, RedisServer},
@@ -131,9 +133,49 @@ async fn a_server_without_memory_refuses_a_batch_as_a_whole() {
     let refused = log.append(with_key("k", batch(&[("a", "2"), ("b", "3")]))).await;
     assert!(matches!(refused, Err(AppendError::Full(_))), "{refused:?}");
     assert_eq!(log.data(all()).await, ["1"]);
+    assert!(log.erase(&topic("a")).await.unwrap(), "it makes room");
+    log.trim(Timestamp(0)).await.unwrap();
+    assert_eq!(log.data(all()).await, [""; 0]);
     server.limit_memory("0");
     assert_eq!(log.put(with_key("k", batch(&[("a", "2"), ("b", "3")]))).await, 3);
-    assert_eq!(log.data(all()).await, ["1", "2", "3"]);
+    assert_eq!(log.data(all()).await, ["2", "3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_no_more_topics_than_allowed() {
+    let subject = Redis::new();
+    let options = RedisOptions { max_topics: 2, ..subject.options(Retention::default()) };
+    let log = subject.hub_with(1, options).await;
+    log.put(one("a", "1")).await;
+    let full = log.append(batch(&[("a", "2"), ("b", "2"), ("c", "2")])).await;
+    assert!(matches!(full, Err(AppendError::Full(_))), "{full:?}");
+    log.put(batch(&[("a", "2"), ("b", "2"), ("b", "2")])).await;
+    assert!(matches!(log.append(ends(&["c"])).await, Err(AppendError::Full(_))));
+    log.put(one("b", "3")).await;
+    assert!(log.erase(&topic("a")).await.unwrap());
+    log.trim(Timestamp(0)).await.unwrap();
+    log.put(one("c", "4")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_fast_drops_nothing_where_that_of_redis_counts() {
+    let subject = Redis::new();
+    let hour = Duration::from_hours(1);
+    let retention =
+        Retention { idempotency_window: hour, ..rules([rule("*", max_age(3_600_000))]) };
+    let options = RedisOptions { clock: RedisClock::Redis, ..subject.options(retention) };
+    let [slow, fast] =
+        [subject.hub_with(1, options.clone()).await, subject.hub_with(2, options).await];
+    let far = 1 << 50;
+    slow.put(at(1, with_key("k", one("a", "1")))).await;
+    fast.put(at(far, one("a", "2"))).await;
+    slow.put(at(2, one("a", "3"))).await;
+    fast.trim(Timestamp(far)).await.unwrap();
+    assert_eq!(slow.data(all()).await, ["1", "2", "3"]);
+    let repeated = fast.append(at(far, with_key("k", one("a", "4")))).await.unwrap();
+    assert!(repeated.is_repeated);
+    let times: Vec<_> = slow.events(all()).await.iter().map(|record| record.time.0).collect();
+    assert!(times.iter().all(|&time| 1_000_000_000_000 < time && time < far), "{times:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
 -- Appends a batch, all of it or nothing.
-local now, window, most_keys, key, nonce, most_topics = number(), number(), number(), text(), text(), number()
+local now, window, most_keys, key, nonce, most_topics = time(), number(), number(), text(), text(), number()
 local total = limits()
 local events, ends = {}, {}
 for _ = 1, number() do

@@ -1,4 +1,5 @@
--- Erases the events of a topic, and its end. What they take is given back later.
+-- Erases the events of a topic, and its end. What they take is given back later. That and dropping is done without
+-- room too: it makes some.
 local known = topic(text())
 if not known then
   return answer(0)

@@ -52,6 +52,16 @@ local function number()
   return tonumber(text())
 end
 
+-- Milliseconds since 1970; where none is told, by the clock that all hubs share.
+local function time()
+  local told = number()
+  if told then
+    return told
+  end
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
 local function limits()
   return { events = number(), age = number(), bytes = number() }
 end

@@ -44,8 +44,22 @@ pub struct RedisOptions {
     pub name: String,
     /// What is kept. All hubs of a log are to be given the same.
     pub retention: Retention,
+    /// Topics at most; a batch that needs more is refused.
+    pub max_topics: usize,
     /// How long an answer is waited for.
     pub patience: Duration,
+    /// Whose clock says how old events and idempotency keys are.
+    pub clock: RedisClock,
+}
+
+/// A clock for a log in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RedisClock {
+    /// That of Redis, which is the same for all hubs. What times are told does not count.
+    #[default]
+    Redis,
+    /// Times are told, and those of all hubs agree.
+    Told,
 }
 
 /// Why Redis cannot be used, or not now.
@@ -199,7 +213,7 @@ impl RedisLog {
         let client =
             Client::open(address.set_tcp_settings(settings)).map_err(RedisError::Address)?;
         let link = Link::open(client, patience).await?;
-        let mut scripts = Scripts::new(&options.name);
+        let mut scripts = Scripts::new(&options.name, options.clock);
         let call = scripts.open(seed, None, Place::default(), "");
         let mut connection = link.get().await?.connection;
         let mut reply = call.invoke(&mut connection, patience).await?;
@@ -317,11 +331,15 @@ impl Shared {
 
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         let nonce = self.nonce();
-        let call = self.scripts.append(&batch, &self.options.retention, &nonce);
+        let call = self.scripts.append(&batch, &self.options, &nonce);
         let mut reply = self.change(call).await?;
         let outcome = reply.text().map_err(unavailable)?;
         if &*outcome == "ended" {
             return Err(AppendError::Ended(reply.topic().map_err(unavailable)?));
+        }
+        if &*outcome == "full" {
+            let most = self.options.max_topics;
+            return Err(AppendError::Full(format!("there are at most {most} topics").into()));
         }
         let last = reply.position().map_err(unavailable)?;
         Ok(Appended { last, is_repeated: &*outcome == "repeated" })

@@ -7,8 +7,8 @@ use redis::{Script, ScriptInvocation, ToRedisArgs, Value, aio::ConnectionLike};
 use tokio::time::timeout;
 
 use super::{
-    Batch, Limits, NewEvent, Place, Read, RedisError, Reply, Retention, Selection, Selector,
-    Timestamp, TopicName,
+    Batch, Limits, NewEvent, Place, Read, RedisClock, RedisError, RedisOptions, Reply, Retention,
+    Selection, Selector, Timestamp, TopicName,
 };
 
 macro_rules! script {
@@ -40,26 +40,28 @@ pub(super) struct Scripts {
     tail: Script,
     topics: Script,
     trim: Script,
+    clock: RedisClock,
 }
 
 /// A script with its arguments.
 pub(super) struct Call<'a>(ScriptInvocation<'a>);
 
 impl Scripts {
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str, clock: RedisClock) -> Self {
         Self {
             meta: format!("{{{name}}}:meta"),
             seed: String::new(),
             append: script!("append"),
             count_back: script!("count_back"),
-            erase: script!("erase"),
+            erase: script!("#!lua flags=allow-oom\n", "erase"),
             open: script!("open"),
             read: script!("read"),
             size: script!("size"),
             survey: script!("survey"),
             tail: script!("tail"),
             topics: script!("topics"),
-            trim: script!("trim"),
+            trim: script!("#!lua flags=allow-oom\n", "trim"),
+            clock,
         }
     }
 
@@ -77,17 +79,25 @@ impl Scripts {
         Call(script.key(&self.meta)).with(&self.seed)
     }
 
+    /// Nothing where Redis is to look at its own clock.
+    fn told(&self, time: Timestamp) -> Option<u64> {
+        (self.clock == RedisClock::Told).then_some(time.0)
+    }
+
     /// `own` is the seed by which a hub knows the log, `known` what it has seen last.
     pub(super) fn open(&self, drawn: u64, own: Option<u64>, known: Place, nonce: &str) -> Call<'_> {
         let call = Call(self.open.key(&self.meta)).with("").with(drawn).or_nothing(own);
         call.with(known.position).with(nonce)
     }
 
-    pub(super) fn append(&self, batch: &Batch, retention: &Retention, nonce: &str) -> Call<'_> {
+    pub(super) fn append(&self, batch: &Batch, options: &RedisOptions, nonce: &str) -> Call<'_> {
+        let RedisOptions { retention, max_topics, .. } = options;
         let key = batch.idempotency_key.as_ref();
         let key = key.map_or_else(String::new, |key| ["k", &key.0].concat());
-        let call = self.call(&self.append).with(batch.time.0).keys(retention).with(key);
-        let call = call.with(nonce).with(u64::MAX).limits(retention.total).with(batch.events.len());
+        let call =
+            self.call(&self.append).or_nothing(self.told(batch.time)).keys(retention).with(key);
+        let call =
+            call.with(nonce).with(*max_topics).limits(retention.total).with(batch.events.len());
         let call = batch
             .events
             .iter()
@@ -133,7 +143,7 @@ impl Scripts {
     }
 
     pub(super) fn trim(&self, now: Timestamp, retention: &Retention, after: &str) -> Call<'_> {
-        let call = self.call(&self.trim).with(now.0).keys(retention).with(after);
+        let call = self.call(&self.trim).or_nothing(self.told(now)).keys(retention).with(after);
         let call = call.limits(retention.total).with(retention.rules.len());
         retention
             .rules

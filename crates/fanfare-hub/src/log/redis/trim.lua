@@ -1,6 +1,6 @@
 -- Drops what is beyond the limits, of some topics behind a name. Says whether there may be more to do, and the last of
 -- these topics.
-local now, window, most_keys, after = number(), number(), number(), text()
+local now, window, most_keys, after = time(), number(), number(), text()
 local total, rules = limits(), {}
 for _ = 1, number() do
   rules[#rules + 1] = { selector = { kind = text(), text = text() }, limits = limits() }
