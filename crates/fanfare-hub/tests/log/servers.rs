@@ -170,6 +170,11 @@ impl Redis {
         Self { server, name }
     }
 
+    /// A connection to the server.
+    pub(crate) fn admin(&self) -> redis::Connection {
+        self.server.admin()
+    }
+
     /// One of its keys.
     pub(crate) fn key(&self, name: &str) -> String {
         format!("{{{}}}:{name}", self.name)

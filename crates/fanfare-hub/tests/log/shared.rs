@@ -4,8 +4,11 @@ use std::{fs, os::unix::fs::symlink, sync::Arc, time::Duration};
 
 use fanfare_fanout::Position;
 use fanfare_hub::log::{
-    AppendError, Batch, Log, RedisClock, RedisLog, RedisOptions, Retention, Size, Tail, Timestamp,
+    AppendError, Batch, Log, Record, RedisClock, RedisLog, RedisOptions, Retention, Size, Tail,
+    Timestamp,
 };
+
+use tokio::task::JoinSet;
 
 use crate::{
     servers::{Redis, RedisServer},
@@ -366,4 +369,81 @@ async fn who_is_told_too_late_is_told_that_something_is_missing() {
         }
     }
     assert!(has_skipped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_too_late_of_an_end_or_an_erasure_is_told_that_it_may_have_missed_one() {
+    let subject = Redis::new();
+    let retention = rules([rule("a", max_events(1))]);
+    let [log, other] = [subject.hub(1, retention.clone()).await, subject.hub(2, retention).await];
+    assert_eq!(log.put(one("b", "1")).await, 1);
+    assert!(other.erase(&topic("b")).await.unwrap());
+    for _ in 0..18 {
+        other.put(batch(&vec![("a", "x"); 1000])).await;
+    }
+    let mut tail = log.tail().unwrap();
+    let told = within(tail.recv()).await.unwrap();
+    assert!(matches!(told[0], Committed::Missed(_)), "{:?}", told[0]);
+    let mut newest = 0;
+    let mut told = told.into_iter();
+    while newest < 18_001 {
+        let Some(one) = told.next() else {
+            told = within(tail.recv()).await.unwrap().into_iter();
+            continue;
+        };
+        match one {
+            Committed::Event(Record { position, .. }) => newest = position.0,
+            Committed::Skipped(_) | Committed::Missed(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(other.erase(&topic("a")).await.unwrap());
+    assert_eq!(take(&mut tail, 1, data).await, ["Erased(\"a\", Position(18001))"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_when_nothing_of_it_is_left_is_told_so_once() {
+    let subject = Redis::new();
+    let retention = rules([rule("a", max_bytes(1))]);
+    let [log, other] = [subject.hub(1, retention.clone()).await, subject.hub(2, retention).await];
+    let large = "x".repeat(1 << 20);
+    for _ in 0..20 {
+        other.put(one("a", &large)).await;
+    }
+    redis::cmd("DEL").arg(subject.key("order")).exec(&mut subject.admin()).unwrap();
+    let mut tail = log.tail().unwrap();
+    assert_eq!(take(&mut tail, 1, data).await, ["Skipped(Position(20))"]);
+    other.put(one("a", "1")).await;
+    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_ends_although_others_go_on_appending() {
+    let subject = Redis::new();
+    let log = subject.hub(1, Retention::default()).await;
+    let mut tail = log.tail().unwrap();
+    let mut others = JoinSet::new();
+    for seed in 2..6 {
+        let other = subject.hub(seed, Retention::default()).await;
+        others.spawn(async move {
+            loop {
+                other.put(one("a", "x")).await;
+            }
+        });
+    }
+    within(tail.recv()).await.unwrap();
+    let last = log.put(one("b", "last")).await;
+    log.close().await.unwrap();
+    let mut newest = 0;
+    let ending = async {
+        while let Some(told) = tail.recv().await {
+            for one in told {
+                let Committed::Event(record) = one else { panic!("{one:?}") };
+                newest = record.position.0;
+            }
+        }
+    };
+    within(ending).await;
+    assert!(newest >= last, "what was appended before it was closed is told");
+    others.abort_all();
 }
