@@ -31,7 +31,7 @@ local KEPT_DEAD, KEPT_DEAD_BYTES = 16384, 16777216
 -- Of these, how many are forgotten together.
 local PRUNED_TOGETHER = 64
 -- Topics, entries and bytes of data that a script looks at.
-local MOST_TOPICS, MOST_ENTRIES, MOST_BYTES = 200, 500, 1048576
+local MOST_TOPICS, MOST_ENTRIES, MOST_BYTES = 200, 300, 1048576
 -- Steps of work that may as well be done later.
 local STEPS = 100
 

@@ -178,7 +178,7 @@ impl Survey {
     }
 
     /// Together with more topics, which were looked at later.
-    fn with(self, more: Self) -> Self {
+    fn with(self, more: &Self) -> Self {
         Self {
             newest: self.newest,
             all_drops: self.all_drops,
@@ -360,7 +360,7 @@ impl Shared {
             behind = Some(reply.text()?).filter(|name| !name.is_empty());
             let page = Survey::read(&mut reply)?;
             let whole = match survey {
-                Some(before) => before.with(page),
+                Some(before) => before.with(&page),
                 None => page,
             };
             if behind.is_none() {
@@ -374,7 +374,8 @@ impl Shared {
         let Survey { newest, events, oldest, .. } = self.survey(selection, Position::START).await?;
         let Some(oldest) = oldest.filter(|_| count > 0) else { return Ok(Position(newest)) };
         let (mut left, mut before) = (count, ByteString::from(format!("{}-0", newest + 1)));
-        while count < events {
+        // Asked for all that are kept, or more, there is nothing to count.
+        while left < events {
             let mut reply = self.call(self.scripts.count_back(selection, &before, left)).await?;
             left = reply.number()?;
             before = reply.text()?;
