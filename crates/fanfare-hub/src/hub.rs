@@ -337,10 +337,12 @@ impl Hub {
 const LONGEST_TOLD_ID: usize = 128;
 
 async fn deliver(tail: Option<Tail>, live: Arc<Live>) {
-    let Some(mut tail) = tail else { return };
-    while let Some(committed) = tail.recv().await {
-        live.deliver(committed);
+    if let Some(mut tail) = tail {
+        while let Some(committed) = tail.recv().await {
+            live.deliver(committed);
+        }
     }
+    live.tell_no_more();
 }
 
 impl Drop for Core {

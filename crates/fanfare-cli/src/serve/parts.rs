@@ -10,7 +10,7 @@ use fanfare_fanout::{Bounds, Epoch};
 use fanfare_hub::{
     auth::{self, Auth, KeySource},
     http, limits,
-    log::{self, EmbeddedLog, MemoryLog, Opened, RedisLog, RedisOptions, Retention},
+    log::{self, EmbeddedLog, MemoryLog, Opened, RedisClock, RedisLog, RedisOptions, Retention},
     server::{self, Tls},
 };
 
@@ -51,8 +51,13 @@ pub(super) async fn log(settings: &Settings, seed: u64) -> Result<OpenedLog, Ser
         return Ok(OpenedLog::Memory(MemoryLog::new(Epoch::from_seed(seed), retention)));
     }
     if let Some(url) = &*settings.log.url {
-        let (name, patience) = (settings.log.name.to_string(), *settings.log.patience);
-        let options = RedisOptions { name, retention, patience };
+        let options = RedisOptions {
+            name: settings.log.name.to_string(),
+            retention,
+            max_topics: count(*settings.log.max_topics),
+            patience: *settings.log.patience,
+            clock: RedisClock::Redis,
+        };
         let opened = RedisLog::open(&url.0, seed, options).await;
         let opened =
             opened.map_err(|error| ServeError::Shared { at: url.without_credentials(), error });

@@ -113,6 +113,9 @@ async fn nothing_is_acknowledged_while_the_log_is_away_and_streams_stay_open() {
     hub.says("the log is away").await;
     assert_eq!(ready(&folder, &hub).await, "503");
     assert_eq!(publish(&folder, &hub, "not there").await.0, "503");
+    let metrics = folder.shell(&format!("curl -sf '{}'", hub.url("/metrics")));
+    let metrics = crate::support::output(metrics).await;
+    assert!(metrics.stdout.ends_with("# EOF\n"), "{metrics:?}");
     redis.start_again().await;
     let mut looks = interval(Duration::from_millis(20));
     let back = async {

@@ -85,13 +85,15 @@ impl State {
     fn leave_out_events(&mut self) {
         let newest = self.waiting.iter().filter_map(position).max();
         let waiting = mem::take(&mut self.waiting);
+        let has_missed = waiting.iter().any(|one| matches!(one, Committed::Missed(_)));
+        let skipped = if has_missed { Committed::Missed } else { Committed::Skipped };
         let mut ends = HashSet::new();
         let is_new_end = |one: &Committed| match one {
-            Committed::Event(_) | Committed::Skipped(_) => false,
+            Committed::Event(_) | Committed::Skipped(_) | Committed::Missed(_) => false,
             Committed::End(name) => ends.insert((name.clone(), false)),
             Committed::Erased(name, _) => ends.insert((name.clone(), true)),
         };
-        self.waiting.extend(newest.map(Committed::Skipped));
+        self.waiting.extend(newest.map(skipped));
         self.waiting.extend(waiting.into_iter().filter(is_new_end));
         self.bytes = 0;
     }
@@ -100,7 +102,10 @@ impl State {
 fn size(committed: &Committed) -> usize {
     let data = match committed {
         Committed::Event(record) => record.event.data.len(),
-        Committed::End(_) | Committed::Erased(..) | Committed::Skipped(_) => 0,
+        Committed::End(_)
+        | Committed::Erased(..)
+        | Committed::Skipped(_)
+        | Committed::Missed(_) => 0,
     };
     size_of::<Committed>() + data
 }
@@ -166,6 +171,14 @@ mod tests {
         }
         let taken = [Committed::Skipped(Position(1000)), Committed::End(topic("a"))];
         assert_eq!(backlog.take().unwrap(), taken);
+    }
+
+    #[test]
+    fn that_ends_may_have_been_missed_remains_known() {
+        let backlog = Backlog::new(0);
+        backlog.push(vec![Committed::Missed(Position(1)), event(2, "x")]);
+        backlog.push(vec![event(3, "y")]);
+        assert_eq!(backlog.take().unwrap(), [Committed::Missed(Position(3))]);
     }
 
     #[test]

@@ -25,8 +25,15 @@ pub(super) struct Lane {
     /// Every channel has been given its events up to here.
     delivered: Positions,
     channels: Mutex<Channels>,
-    /// Who waits until the streams of an erased topic have ended.
-    erasing: Mutex<HashMap<TopicName, Vec<oneshot::Sender<()>>>>,
+    /// Who waits until the streams of an erased topic have ended; `None` when nothing more will be told.
+    erasing: Mutex<Option<HashMap<TopicName, Vec<oneshot::Sender<()>>>>>,
+}
+
+/// Somebody who waits until the streams of an erased topic have ended.
+pub(super) struct Erasing {
+    lane: Arc<Lane>,
+    name: TopicName,
+    done: oneshot::Receiver<()>,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +82,7 @@ impl Lane {
         let delivered = Positions::new();
         delivered.advance(newest);
         let channels = Mutex::new(Channels { routed: newest, ..Channels::default() });
-        Self { epoch, bounds, delivered, channels, erasing: Mutex::default() }
+        Self { epoch, bounds, delivered, channels, erasing: Mutex::new(Some(HashMap::new())) }
     }
 
     pub(super) fn follow(
@@ -94,10 +101,14 @@ impl Lane {
         self.channels().followed.is_empty()
     }
 
-    /// Gives the channels what the log has committed.
+    /// Gives the channels what the log has committed. What comes behind an end is not for those who followed before.
     pub(super) fn deliver(&self, committed: &[Committed]) {
+        committed.split_inclusive(is_end).for_each(|part| self.deliver_up_to_end(part));
+    }
+
+    fn deliver_up_to_end(&self, committed: &[Committed]) {
         // Readers have to look themselves for what they are not told.
-        if committed.iter().any(|one| matches!(one, Committed::Skipped(_))) {
+        if committed.iter().any(is_gap) {
             return self.skip(committed);
         }
         if let Some(newest) = committed.iter().filter_map(position).max() {
@@ -152,33 +163,43 @@ impl Lane {
         self.end(committed);
     }
 
-    /// Ends the streams of topics that have ended or were erased.
+    /// Ends the streams of topics that have ended or were erased, or may have.
     fn end(&self, committed: &[Committed]) {
-        for name in committed.iter().filter_map(ended) {
-            let ended = self.channels().take(name);
+        for one in committed.iter().filter(|one| is_end(one)) {
+            let ended = match ended(one) {
+                Some(name) => self.channels().take(name),
+                None => self.channels().take_topics(),
+            };
             ended.iter().for_each(Channel::close);
-        }
-        for committed in committed {
-            self.tell_erased(committed);
+            self.tell_erased(one);
         }
     }
 
     /// Is ready when the next erasure of this topic has ended its streams.
-    pub(super) fn when_erased(&self, name: &TopicName) -> oneshot::Receiver<()> {
-        let (sender, receiver) = oneshot::channel();
-        self.erasing().entry(name.clone()).or_default().push(sender);
-        receiver
+    pub(super) fn when_erased(self: &Arc<Self>, name: &TopicName) -> Erasing {
+        let (sender, done) = oneshot::channel();
+        if let Some(erasing) = &mut *self.erasing() {
+            erasing.entry(name.clone()).or_default().push(sender);
+        }
+        Erasing { lane: self.clone(), name: name.clone(), done }
     }
 
     fn tell_erased(&self, committed: &Committed) {
-        let Committed::Erased(name, _) = committed else { return };
-        let waiting = self.erasing().remove(name);
-        for waiting in waiting.into_iter().flatten() {
-            let _ = waiting.send(());
+        let mut erasing = self.erasing();
+        let Some(waiting) = &mut *erasing else { return };
+        match committed {
+            Committed::Erased(name, _) => drop(waiting.remove(name)),
+            Committed::Missed(_) => waiting.clear(),
+            Committed::Event(_) | Committed::End(_) | Committed::Skipped(_) => {}
         }
     }
 
-    fn erasing(&self) -> MutexGuard<'_, HashMap<TopicName, Vec<oneshot::Sender<()>>>> {
+    /// Nobody is told of erasures any more, so nobody is to wait for them.
+    pub(super) fn tell_no_more(&self) {
+        *self.erasing() = None;
+    }
+
+    fn erasing(&self) -> MutexGuard<'_, Option<HashMap<TopicName, Vec<oneshot::Sender<()>>>>> {
         self.erasing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -213,26 +234,60 @@ impl Lane {
     }
 }
 
+impl Erasing {
+    /// Waits. It is told by dropping the other end.
+    pub(super) async fn done(mut self) {
+        let _ = (&mut self.done).await;
+    }
+}
+
+impl Drop for Erasing {
+    fn drop(&mut self) {
+        self.done.close();
+        let mut erasing = self.lane.erasing();
+        let Some(erasing) = &mut *erasing else { return };
+        if let Some(waiting) = erasing.get_mut(&self.name) {
+            waiting.retain(|sender| !sender.is_closed());
+            if waiting.is_empty() {
+                erasing.remove(&self.name);
+            }
+        }
+    }
+}
+
 pub(super) fn record(committed: &Committed) -> Option<&Record> {
     match committed {
         Committed::Event(record) => Some(record),
-        Committed::End(_) | Committed::Erased(..) | Committed::Skipped(_) => None,
+        Committed::End(_)
+        | Committed::Erased(..)
+        | Committed::Skipped(_)
+        | Committed::Missed(_) => None,
     }
 }
 
 pub(super) fn position(committed: &Committed) -> Option<Position> {
     match committed {
         Committed::Event(record) => Some(record.position),
-        Committed::Skipped(position) => Some(*position),
+        Committed::Skipped(position) | Committed::Missed(position) => Some(*position),
         Committed::End(_) | Committed::Erased(..) => None,
     }
 }
 
 fn ended(committed: &Committed) -> Option<&TopicName> {
     match committed {
-        Committed::Event(_) | Committed::Skipped(_) => None,
+        Committed::Event(_) | Committed::Skipped(_) | Committed::Missed(_) => None,
         Committed::End(name) | Committed::Erased(name, _) => Some(name),
     }
+}
+
+/// Something is not told.
+fn is_gap(committed: &Committed) -> bool {
+    matches!(committed, Committed::Skipped(_) | Committed::Missed(_))
+}
+
+/// It may end streams.
+fn is_end(committed: &Committed) -> bool {
+    ended(committed).is_some() || matches!(committed, Committed::Missed(_))
 }
 
 impl Channels {
@@ -290,6 +345,12 @@ impl Channels {
     fn take(&mut self, name: &TopicName) -> Vec<Channel> {
         let followed = self.remove(&Selector::Topic(name.clone()));
         followed.into_iter().map(|followed| followed.channel).collect()
+    }
+
+    /// The channels of all topics; those of patterns have no end.
+    fn take_topics(&mut self) -> Vec<Channel> {
+        let topics = self.followed.extract_if(|selector, _| matches!(selector, Selector::Topic(_)));
+        topics.flat_map(|(_, followed)| followed).map(|followed| followed.channel).collect()
     }
 
     /// Which events each channel is given: none that have been skipped.
@@ -366,5 +427,88 @@ impl Drop for Following {
         drop(channels);
         // Their memory is freed outside the lock.
         drop(given_up);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::{event::Format, log::NewEvent};
+
+    const PLAIN: Representation =
+        Representation { format: Format::Plain, coding: Coding::Identity };
+
+    fn lane() -> Arc<Lane> {
+        Arc::new(Lane::new(Epoch::from_seed(1), Position::START, Bounds::default()))
+    }
+
+    fn topic(name: &str) -> TopicName {
+        TopicName::new(name).unwrap()
+    }
+
+    fn event(position: u64, name: &str) -> Committed {
+        let event =
+            NewEvent { topic: topic(name), name: None, retry: None, data: "x".to_owned().into() };
+        let time = crate::log::Timestamp(0);
+        Committed::Event(Record { position: Position(position), time, event })
+    }
+
+    /// The position of the newest event that a follower is given before the end.
+    fn last(cursor: &mut Cursor) -> Option<Position> {
+        let mut last = None;
+        while let Ok(Some(run)) = cursor.read(usize::MAX, Position::END) {
+            last = Some(run.last);
+        }
+        last
+    }
+
+    #[test]
+    fn an_event_behind_the_end_of_a_topic_is_not_given_to_those_who_followed_before() {
+        let lane = lane();
+        let following = lane.follow(&topic("a").into(), PLAIN);
+        let mut cursors = following.cursors(Position::START).unwrap();
+        let erased = Committed::Erased(topic("a"), Position(1));
+        lane.deliver(&[event(1, "a"), erased, event(2, "a"), event(3, "b")]);
+        assert_eq!(last(&mut cursors[0]), Some(Position(1)));
+        assert_eq!(following.delivered(), Position(3));
+    }
+
+    #[test]
+    fn when_ends_may_have_been_missed_topics_end_and_nobody_waits_for_an_erasure() {
+        let lane = lane();
+        let [one, all] = ["a", "*"]
+            .map(|text| lane.follow(&Selection::new([Selector::new(text).unwrap()]), PLAIN));
+        let mut erasing = Box::pin(lane.when_erased(&topic("b")).done());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(erasing.as_mut().poll(&mut context).is_pending());
+        lane.deliver(&[event(1, "a"), Committed::Missed(Position(2))]);
+        assert!(erasing.as_mut().poll(&mut context).is_ready());
+        assert_eq!(lane.followers(&topic("a")), 0);
+        lane.deliver(&[event(3, "a")]);
+        assert!(one.cursors(Position(2)).is_none_or(|mut cursors| last(&mut cursors[0]).is_none()));
+        assert_eq!(last(&mut all.cursors(Position(2)).unwrap()[0]), Some(Position(3)));
+    }
+
+    #[test]
+    fn who_no_longer_waits_for_an_erasure_is_forgotten() {
+        let lane = lane();
+        let [one, other] = [(); 2].map(|()| lane.when_erased(&topic("a")));
+        drop(one);
+        assert_eq!(lane.erasing().as_ref().unwrap()[&topic("a")].len(), 1);
+        drop(other);
+        assert!(lane.erasing().as_ref().unwrap().is_empty());
+    }
+
+    #[test]
+    fn when_nothing_more_is_told_nobody_waits() {
+        let lane = lane();
+        let mut before = Box::pin(lane.when_erased(&topic("a")).done());
+        lane.tell_no_more();
+        let mut after = Box::pin(lane.when_erased(&topic("a")).done());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(before.as_mut().poll(&mut context).is_ready());
+        assert!(after.as_mut().poll(&mut context).is_ready());
     }
 }

@@ -85,9 +85,15 @@ impl Live {
         let erased = [&self.plain, &self.compressed].map(|lane| lane.when_erased(name));
         async move {
             for erased in erased {
-                let _ = erased.await;
+                erased.done().await;
             }
         }
+    }
+
+    /// The log tells nothing more.
+    pub(crate) fn tell_no_more(&self) {
+        self.plain.tell_no_more();
+        self.compressed.tell_no_more();
     }
 
     /// Ends the streams of all who follow anything.

@@ -22,7 +22,7 @@ use crate::{Selection, TopicName};
 
 pub use embedded::{Disk, Durability, EmbeddedLog, Group, OpenError, Opened, Options, Promise};
 pub use memory::MemoryLog;
-pub use redis::{RedisError, RedisLog, RedisOptions};
+pub use redis::{RedisClock, RedisError, RedisLog, RedisOptions};
 pub use retention::{Limits, Retention, Rule};
 
 /// The answer of a log, which may have to wait for a disk or a network.
@@ -189,6 +189,8 @@ pub enum Committed {
     /// Something up to this position is not told: it came and was dropped while the log was away, or was
     /// not listened to. What is kept can be read.
     Skipped(Position),
+    /// The same, and topics may have ended or been erased up to there.
+    Missed(Position),
 }
 
 /// What has become durable, as it does. Given once; ends when the log is closed.

@@ -184,9 +184,11 @@ impl Metrics {
         self.delivered_bytes.inc_by(bytes);
     }
 
-    /// As text, by the rules of `OpenMetrics`.
-    pub(crate) fn encode(&self, log: Size) -> Result<String, std::fmt::Error> {
-        self.log.set(log);
+    /// As text, by the rules of `OpenMetrics`. Without the size of the log, the last one that was known is told.
+    pub(crate) fn encode(&self, log: Option<Size>) -> Result<String, std::fmt::Error> {
+        if let Some(log) = log {
+            self.log.set(log);
+        }
         set(&self.memory, memory().unwrap_or_default());
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

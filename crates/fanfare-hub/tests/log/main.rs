@@ -84,6 +84,7 @@ conformance! {
         a_star_does_not_select_the_hubs_own,
         a_topic_among_many_others_is_found,
         the_last_ones_of_a_selection_are_found,
+        many_of_the_last_ones_are_found,
     ],
     retention: [
         nothing_is_dropped_without_limits,

@@ -168,3 +168,19 @@ pub(crate) async fn the_last_ones_of_a_selection_are_found(subject: &impl Subjec
     assert_eq!(before(&["rare/0"], 99).await, 99, "as many as are kept");
     assert_eq!(before(&["nothing"], 1).await, 2101);
 }
+
+pub(crate) async fn many_of_the_last_ones_are_found(subject: &impl Subject) {
+    let log = subject.open_default().await;
+    for _ in 0..22 {
+        log.put(batch(&vec![("a", "x"); 500])).await;
+        log.put(one("b", "y")).await;
+    }
+    let before_last = async |selectors: &[&str], count| {
+        log.before_last(&select(selectors), count).await.unwrap().0
+    };
+    assert_eq!(before_last(&["a"], 10_500).await, 501);
+    assert_eq!(before_last(&["a", "b"], 11_000).await, 22);
+    assert_eq!(before_last(&["*"], 11_021).await, 1);
+    assert_eq!(before_last(&["*"], 11_022).await, 0);
+    assert_eq!(before_last(&["*"], u64::MAX - 1).await, 0);
+}

@@ -1,7 +1,8 @@
 //! Servers that the tests start, and end.
 
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -11,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fanfare_hub::log::{Log, RedisLog, RedisOptions, Retention};
+use fanfare_hub::log::{Log, RedisClock, RedisLog, RedisOptions, Retention};
 use tempfile::TempDir;
 
 use crate::subject::Subject;
@@ -29,9 +30,20 @@ pub(crate) struct RedisServer {
 
 impl RedisServer {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         // The path of a socket has to be short.
+        Self::start_in(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    /// Another one with the same snapshot.
+    pub(crate) fn copy(&self) -> Self {
+        self.snapshot();
         let folder = tempfile::tempdir().unwrap();
-        let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        fs::copy(self.folder.path().join("dump.rdb"), folder.path().join("dump.rdb")).unwrap();
+        Self::start_in(folder, self.arguments.clone())
+    }
+
+    fn start_in(folder: TempDir, arguments: Vec<String>) -> Self {
         let process = Mutex::new(launch(folder.path(), &arguments));
         let server = Self { folder, arguments, process };
         server.until_it_answers();
@@ -50,7 +62,16 @@ impl RedisServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis+unix://{}", self.folder.path().join("redis.sock").display())
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    /// A connection that may do everything, and goes on to when others no longer may.
+    pub(crate) fn admin(&self) -> redis::Connection {
+        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
     /// Has it keep what it has at this moment.
@@ -63,9 +84,28 @@ impl RedisServer {
         self.run(redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes));
     }
 
+    /// Forbids everybody a command, or allows everything again.
+    pub(crate) fn allow(&self, rules: &[&str]) {
+        self.run(redis::cmd("ACL").arg("SETUSER").arg("default").arg(rules));
+    }
+
+    /// How many commands a script has run on average since this was asked last.
+    pub(crate) fn commands_per_script(&self) -> u64 {
+        let mut admin = self.admin();
+        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut admin).unwrap();
+        redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut admin).unwrap();
+        let (mut commands, mut scripts) = (0, 0);
+        for line in stats.lines() {
+            let Some((command, figures)) = line.split_once(":calls=") else { continue };
+            let calls: u64 = figures.split_once(',').unwrap().0.parse().unwrap();
+            let is_script = command.starts_with("cmdstat_eval");
+            *(if is_script { &mut scripts } else { &mut commands }) += calls;
+        }
+        commands / scripts.max(1)
+    }
+
     fn run(&self, command: &redis::Cmd) {
-        let client = redis::Client::open(self.url()).unwrap();
-        command.exec(&mut client.get_connection().unwrap()).unwrap();
+        command.exec(&mut self.admin()).unwrap();
     }
 
     /// Ends it as a crash would.
@@ -130,11 +170,38 @@ impl Redis {
         Self { server, name }
     }
 
+    /// A connection to the server.
+    pub(crate) fn admin(&self) -> redis::Connection {
+        self.server.admin()
+    }
+
+    /// One of its keys.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{{{}}}:{name}", self.name)
+    }
+
     /// The log, as another hub opens it too.
     pub(crate) async fn hub(&self, seed: u64, retention: Retention) -> RedisLog {
-        let (name, patience) = (self.name.clone(), Duration::from_secs(5));
-        let options = RedisOptions { name, retention, patience };
+        self.hub_at(&self.server.url(), seed, retention).await
+    }
+
+    /// The same by another address of the server.
+    pub(crate) async fn hub_at(&self, url: &str, seed: u64, retention: Retention) -> RedisLog {
+        RedisLog::open(url, seed, self.options(retention)).await.unwrap()
+    }
+
+    pub(crate) async fn hub_with(&self, seed: u64, options: RedisOptions) -> RedisLog {
         RedisLog::open(&self.server.url(), seed, options).await.unwrap()
+    }
+
+    pub(crate) fn options(&self, retention: Retention) -> RedisOptions {
+        RedisOptions {
+            name: self.name.clone(),
+            retention,
+            max_topics: usize::MAX,
+            patience: Duration::from_secs(5),
+            clock: RedisClock::Told,
+        }
     }
 }
 

@@ -11,22 +11,33 @@
 --   order    stream: what has happened, in order: `e` for an event, `end` and `erased`, each with its topic.
 --            What has no position of its own has a second part of the id that is not zero
 --   dead     list: what of `order` and of events is no longer kept, as `id bytes NAME`
+--   erased   list: what is to be moved to `dead`, as `first last NAME`
 --   keys     hash: idempotency keys, with their time and answer
 --   keyed    sorted set: idempotency keys by age
+--
+-- A script may fail half-way. What it changes counts when it has written `meta`, and until then `undo` there says
+-- how to take it back, which the next script does first.
+--
+-- Nobody else is served while a script runs. So none looks at more than a few hundred things; who asks for more asks
+-- again.
 
 local NS = string.sub(KEYS[1], 1, -5)
 local META, TOPICS, OLDEST = KEYS[1], NS .. 'topics', NS .. 'oldest'
-local TOPIC, EVENTS, ORDER, DEAD = NS .. 't:', NS .. 'e:', NS .. 'order', NS .. 'dead'
+local TOPIC, EVENTS, ORDER, DEAD, ERASED = NS .. 't:', NS .. 'e:', NS .. 'order', NS .. 'dead', NS .. 'erased'
 local KEYS_USED, KEYED = NS .. 'keys', NS .. 'keyed'
 
 -- What is there although it is no longer kept, for hubs that are behind: entries, and bytes of data.
 local KEPT_DEAD, KEPT_DEAD_BYTES = 16384, 16777216
+-- Of these, how many are forgotten together.
+local PRUNED_TOGETHER = 64
+-- Topics, entries and bytes of data that a script looks at.
+local MOST_TOPICS, MOST_ENTRIES, MOST_BYTES = 200, 300, 1048576
 -- Steps of work that may as well be done later.
-local STEPS = 1000
+local STEPS = 100
 
 local COUNTS = {
   'newest', 'sub', 'time', 'events', 'bytes', 'forgotten', 'drops', 'forgotten_drops', 'uses', 'pruned',
-  'dead_bytes'
+  'pruned_end', 'pruned_sub', 'dead_bytes'
 }
 local STATE = { 'events', 'bytes', 'newest', 'dropped', 'drops', 'oldest', 'ended' }
 
@@ -41,6 +52,16 @@ local function number()
   return tonumber(text())
 end
 
+-- Milliseconds since 1970; where none is told, by the clock that all hubs share.
+local function time()
+  local told = number()
+  if told then
+    return told
+  end
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
 local function limits()
   return { events = number(), age = number(), bytes = number() }
 end
@@ -48,6 +69,14 @@ end
 -- In full, however large.
 local function digits(value)
   return string.format('%.0f', value)
+end
+
+local function id_of(position)
+  return digits(position) .. '-0'
+end
+
+local function position_of(id)
+  return tonumber(string.match(id, '^%d+'))
 end
 
 local log = {}
@@ -58,13 +87,102 @@ end
 -- What names the log. Another one means that positions may have been given out twice.
 local seed = redis.call('HGET', META, 'seed')
 
+-- Takes note of how things are before they are changed: topics, and an idempotency key if one is used.
+local function begin(topics, key)
+  local before = { topics = {}, dead = redis.call('LLEN', DEAD), erased = redis.call('LLEN', ERASED) }
+  for _, known in ipairs(topics) do
+    before.topics[#before.topics + 1] = { known.name, known.stored or false }
+  end
+  if key then
+    before.key = { key, redis.call('HGET', KEYS_USED, key), redis.call('ZSCORE', KEYED, key) }
+  end
+  redis.call('HSET', META, 'undo', cmsgpack.pack(before))
+end
+
+-- Writes what is counted. From here on all that was changed counts.
 local function save()
-  local values = {}
+  local values = { 'undo', '' }
   for _, name in ipairs(COUNTS) do
     values[#values + 1] = name
     values[#values + 1] = digits(log[name])
   end
   redis.call('HSET', META, unpack(values))
+end
+
+-- Leaves so many entries of a list.
+local function shorten(list, length)
+  if length == 0 then
+    redis.call('DEL', list)
+  else
+    redis.call('LTRIM', list, 0, length - 1)
+  end
+end
+
+-- Takes the entries of a stream behind an id out, so that these ids may be given again.
+local function cut(stream, last)
+  while true do
+    local entries = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', STEPS)
+    if #entries == 0 then
+      break
+    end
+    for _, entry in ipairs(entries) do
+      redis.call('XDEL', stream, entry[1])
+    end
+  end
+  if redis.call('XLEN', stream) == 0 then
+    redis.call('DEL', stream)
+  else
+    redis.call('XSETID', stream, last)
+  end
+end
+
+local function take_back_topic(name, stored)
+  cut(EVENTS .. name, id_of(log.newest))
+  redis.call('DEL', TOPIC .. name)
+  redis.call('ZREM', OLDEST, name)
+  if not stored then
+    redis.call('ZREM', TOPICS, name)
+    return
+  end
+  local values = {}
+  for index, field in ipairs(STATE) do
+    values[#values + 1] = field
+    values[#values + 1] = stored[index] or ''
+    if field == 'oldest' and tonumber(stored[index] or '') then
+      redis.call('ZADD', OLDEST, stored[index], name)
+    end
+  end
+  redis.call('ZADD', TOPICS, 0, name)
+  redis.call('HSET', TOPIC .. name, unpack(values))
+end
+
+local function take_back_key(key, used, score)
+  if used then
+    redis.call('HSET', KEYS_USED, key, used)
+    redis.call('ZADD', KEYED, score, key)
+  else
+    redis.call('HDEL', KEYS_USED, key)
+    redis.call('ZREM', KEYED, key)
+  end
+end
+
+-- Takes back what a script has left half-done.
+local function take_back(before)
+  for _, one in ipairs(before.topics) do
+    take_back_topic(unpack(one))
+  end
+  cut(ORDER, digits(log.newest) .. '-' .. digits(log.sub))
+  shorten(DEAD, before.dead)
+  shorten(ERASED, before.erased)
+  if before.key then
+    take_back_key(unpack(before.key))
+  end
+  save()
+end
+
+local undo = redis.call('HGET', META, 'undo')
+if undo and undo ~= '' then
+  take_back(cmsgpack.unpack(undo))
 end
 
 local function answer(...)
@@ -77,23 +195,24 @@ local function topic(name)
   if not values[1] then
     return nil
   end
-  local known = { name = name }
+  local known = { name = name, stored = values }
   for index, field in ipairs(STATE) do
-    known[field] = tonumber(values[index] or nil)
+    known[field] = tonumber(values[index] or '')
   end
   return known
 end
 
 local function save_topic(known)
-  local values = {}
-  for _, field in ipairs(STATE) do
-    if known[field] then
-      values[#values + 1] = field
-      values[#values + 1] = digits(known[field])
-    else
-      redis.call('HDEL', TOPIC .. known.name, field)
-    end
+  local values, stored = {}, {}
+  for index, field in ipairs(STATE) do
+    stored[index] = known[field] and digits(known[field]) or ''
+    values[#values + 1] = field
+    values[#values + 1] = stored[index]
   end
+  if not known.stored then
+    redis.call('ZADD', TOPICS, 0, known.name)
+  end
+  known.stored = stored
   redis.call('HSET', TOPIC .. known.name, unpack(values))
   if known.oldest then
     redis.call('ZADD', OLDEST, digits(known.oldest), known.name)
@@ -104,17 +223,12 @@ end
 
 -- It may be one that is forgotten, and then it has dropped events.
 local function known_or_new(name)
-  local known = topic(name)
-  if not known then
-    known = { name = name, events = 0, bytes = 0, newest = 0 }
-    known.dropped, known.drops = log.forgotten, log.forgotten_drops
-    redis.call('ZADD', TOPICS, 0, name)
-  end
-  return known
+  return topic(name)
+    or { name = name, events = 0, bytes = 0, newest = 0, dropped = log.forgotten, drops = log.forgotten_drops }
 end
 
 local function event(entry)
-  local found = { id = entry[1], position = tonumber(string.match(entry[1], '^%d+')) }
+  local found = { id = entry[1], position = position_of(entry[1]), data = '', time = '0' }
   local fields = entry[2]
   for index = 1, #fields, 2 do
     found[fields[index]] = fields[index + 1]
@@ -122,15 +236,15 @@ local function event(entry)
   return found
 end
 
-local function oldest_of(known)
-  local first = digits(known.dropped + 1) .. '-0'
-  local entries = redis.call('XRANGE', EVENTS .. known.name, first, '+', 'COUNT', 1)
-  return entries[1] and event(entries[1])
+-- How many events of a topic to ask for, when most are as large as the others.
+local function count_of(known, most, most_bytes)
+  local size = known.events > 0 and known.bytes / known.events or 0
+  return math.max(1, math.min(most, math.floor(most_bytes / math.max(size, 1))))
 end
 
-local function bury(id, bytes, name)
-  redis.call('RPUSH', DEAD, id .. ' ' .. digits(bytes) .. ' ' .. name)
-  log.dead_bytes = log.dead_bytes + bytes
+local function bury(found, name)
+  redis.call('RPUSH', DEAD, found.id .. ' ' .. digits(#found.data) .. ' ' .. name)
+  log.dead_bytes = log.dead_bytes + #found.data
 end
 
 -- The event of a topic with an id.
@@ -144,86 +258,200 @@ local function happened(kind, name)
   log.sub = log.sub + 1
   local id = digits(log.newest) .. '-' .. digits(log.sub)
   redis.call('XADD', ORDER, id, kind, name)
-  bury(id, 0, name)
+  bury({ id = id, data = '' }, name)
 end
 
--- Drops the oldest event of a topic if what it is counted with is beyond the limits; tells whether it was.
--- The topic is looked for only if it may be.
-local function drop_beyond(limits, events, bytes, now, find)
-  local over = (limits.events and events > limits.events) or (limits.bytes and bytes > limits.bytes)
-  if not over and not limits.age then
-    return false
-  end
-  local known = find()
-  local first = oldest_of(known)
-  if not over and now - tonumber(first.time) <= limits.age then
-    return false
-  end
-  bury(first.id, #first.data, known.name)
-  known.events, known.bytes = known.events - 1, known.bytes - #first.data
-  log.events, log.bytes = log.events - 1, log.bytes - #first.data
+-- Takes the oldest event out of what is counted.
+local function uncount(known, found)
+  known.events, known.bytes = known.events - 1, known.bytes - #found.data
+  log.events, log.bytes = log.events - 1, log.bytes - #found.data
   log.drops = log.drops + 1
-  known.dropped, known.drops = first.position, log.drops
-  local oldest = oldest_of(known)
-  known.oldest = oldest and oldest.position
+  known.dropped, known.drops = found.position, log.drops
+end
+
+-- What a topic is said to have is not there: somebody else has taken it away.
+local function uncount_lost(known)
+  log.events, log.bytes = log.events - known.events, log.bytes - known.bytes
+  log.drops = log.drops + 1
+  known.dropped, known.drops = math.max(known.newest, known.dropped), log.drops
+  known.events, known.bytes, known.oldest = 0, 0, nil
+end
+
+-- Drops the oldest events of a topic, so many at most and none behind an id, while what they are counted with is
+-- beyond the limits. Returns how many.
+local function drop_oldest(known, counted, limits, now, last, most)
+  local function is_over()
+    return (limits.events and counted.events > limits.events) or (limits.bytes and counted.bytes > limits.bytes)
+  end
+  if known.events == 0 or not (is_over() or limits.age) then
+    return 0
+  end
+  local entries = redis.call('XRANGE', EVENTS .. known.name, id_of(known.dropped + 1), '+', 'COUNT', most + 1)
+  local dropped = {}
+  for index = 1, math.min(most, #entries) do
+    local found = event(entries[index])
+    local is_old = limits.age and now - tonumber(found.time) > limits.age
+    if found.position > last or not (is_over() or is_old) then
+      break
+    end
+    uncount(known, found)
+    dropped[#dropped + 1] = found
+  end
+  if #entries == 0 then
+    uncount_lost(known)
+  elseif #dropped == 0 then
+    return 0
+  else
+    local left = entries[#dropped + 1]
+    known.oldest = left and position_of(left[1])
+  end
+  begin({ known })
+  for _, found in ipairs(dropped) do
+    bury(found, known.name)
+  end
   save_topic(known)
-  return true
+  save()
+  return #dropped
 end
 
 -- Drops what is beyond a topic's limits, within so many steps. Returns how many are left.
 local function trim_topic(known, limits, now, steps)
-  local function find()
-    return known
-  end
-  while known.events > 0 and steps > 0 and drop_beyond(limits, known.events, known.bytes, now, find) do
-    steps = steps - 1
+  local most = 1
+  while steps > 0 do
+    most = math.min(most, steps)
+    local count = drop_oldest(known, known, limits, now, math.huge, count_of(known, most, MOST_BYTES))
+    if count == 0 then
+      break
+    end
+    steps, most = steps - count, most * 4
   end
   return steps
 end
 
--- Drops the oldest of all that is beyond the limits.
-local function trim_total(limits, now, steps)
-  local function find()
-    return topic(redis.call('ZRANGE', OLDEST, 0, 0)[1])
+-- Drops the oldest of all that is beyond the limits. Topics of which nothing is left are put into a table.
+local function trim_total(limits, now, steps, emptied)
+  if not (limits.events or limits.bytes or limits.age) then
+    return steps
   end
-  while log.events > 0 and steps > 0 and drop_beyond(limits, log.events, log.bytes, now, find) do
-    steps = steps - 1
+  while steps > 0 and log.events > 0 do
+    local oldest = redis.call('ZRANGE', OLDEST, 0, 1, 'WITHSCORES')
+    if not oldest[1] then
+      return steps
+    end
+    local known, dropped = topic(oldest[1]), 1
+    if known and known.events > 0 then
+      local last = (tonumber(oldest[4]) or math.huge) - 1
+      dropped = drop_oldest(known, log, limits, now, last, count_of(known, math.min(steps, 16), MOST_BYTES))
+    else
+      redis.call('ZREM', OLDEST, oldest[1])
+    end
+    if known and known.events == 0 then
+      emptied[#emptied + 1] = known
+    elseif dropped == 0 then
+      return steps
+    end
+    steps = steps - math.max(dropped, 1)
   end
   return steps
 end
 
--- Forgets what is no longer kept, where no hub can be expected to need it.
-local function prune()
-  for _ = 1, STEPS do
-    local first = redis.call('LINDEX', DEAD, 0)
-    if not first or (redis.call('LLEN', DEAD) <= KEPT_DEAD and log.dead_bytes <= KEPT_DEAD_BYTES) then
-      return
+-- Moves what was erased to what is no longer kept, within so many steps. Returns how many are left.
+local function bury_erased(steps)
+  while steps > 0 do
+    local entry = redis.call('LINDEX', ERASED, 0)
+    if not entry then
+      break
     end
-    redis.call('LPOP', DEAD)
-    local id, bytes, name = string.match(first, '^(%S+) (%d+) (.*)$')
-    redis.call('XDEL', ORDER, id)
-    if redis.call('XDEL', EVENTS .. name, id) == 1 and redis.call('XLEN', EVENTS .. name) == 0 then
-      redis.call('DEL', EVENTS .. name)
+    local first, last, name = string.match(entry, '^(%d+) (%d+) (.*)$')
+    local entries = redis.call('XRANGE', EVENTS .. name, first, last, 'COUNT', math.min(steps, 10))
+    begin({})
+    for _, one in ipairs(entries) do
+      bury(event(one), name)
     end
-    log.dead_bytes = log.dead_bytes - bytes
-    log.pruned = math.max(log.pruned, tonumber(string.match(id, '^%d+')))
+    if #entries == 0 then
+      redis.call('LPOP', ERASED)
+    else
+      local next = position_of(entries[#entries][1]) + 1
+      redis.call('LSET', ERASED, 0, digits(next) .. ' ' .. last .. ' ' .. name)
+    end
+    save()
+    steps = steps - math.max(#entries, 1)
+  end
+  return steps
+end
+
+-- Takes note that nobody can be told of an entry any more.
+local function note_pruned(id)
+  local position, sub = string.match(id, '^(%d+)-(%d+)$')
+  position, sub = tonumber(position), tonumber(sub)
+  log.pruned = math.max(log.pruned, position)
+  if sub > 0 and (position > log.pruned_end or (position == log.pruned_end and sub > log.pruned_sub)) then
+    log.pruned_end, log.pruned_sub = position, sub
   end
 end
 
--- Forgets keys that are too many, or older than the window.
+local function delete_events(name, ids)
+  redis.call('XDEL', EVENTS .. name, unpack(ids))
+  if redis.call('XLEN', EVENTS .. name) == 0 then
+    redis.call('DEL', EVENTS .. name)
+  end
+end
+
+-- Forgets what is no longer kept, where no hub can be expected to need it. Tells whether there may be more.
+local function prune(steps)
+  local excess = redis.call('LLEN', DEAD) - KEPT_DEAD
+  if excess < PRUNED_TOGETHER and log.dead_bytes <= KEPT_DEAD_BYTES then
+    return false
+  end
+  local ids, of_topics, bytes = {}, {}, 0
+  for index, dead in ipairs(redis.call('LRANGE', DEAD, 0, steps - 1)) do
+    if index > excess and log.dead_bytes - bytes <= KEPT_DEAD_BYTES then
+      break
+    end
+    local id, size, name = string.match(dead, '^(%S+) (%d+) (.*)$')
+    note_pruned(id)
+    bytes, ids[index] = bytes + tonumber(size), id
+    of_topics[name] = of_topics[name] or {}
+    table.insert(of_topics[name], id)
+  end
+  if #ids == 0 then
+    return false
+  end
+  -- First: who is behind is told so even if it is only begun.
+  save()
+  redis.call('XDEL', ORDER, unpack(ids))
+  for name, of_topic in pairs(of_topics) do
+    delete_events(name, of_topic)
+  end
+  redis.call('LTRIM', DEAD, #ids, -1)
+  log.dead_bytes = log.dead_bytes - bytes
+  save()
+  return #ids == steps
+end
+
+-- The answer that was given to a key, if it is still known.
+local function answer_to(key, now, window, most)
+  local used = redis.call('HGET', KEYS_USED, key)
+  local rank = used and redis.call('ZRANK', KEYED, key)
+  local time, last = string.match(used or '', '^(%d+) (%d+)$')
+  if rank and now - tonumber(time) <= window and redis.call('ZCARD', KEYED) - rank <= most then
+    return last
+  end
+end
+
+-- Forgets keys that are too many, or older than the window. Tells whether there may be more.
 local function trim_keys(now, window, most)
-  for _ = 1, STEPS do
-    local first = redis.call('ZRANGE', KEYED, 0, 0)[1]
-    if not first then
-      return
+  local excess = redis.call('ZCARD', KEYED) - most
+  local oldest = redis.call('ZRANGE', KEYED, 0, STEPS - 1)
+  for index, key in ipairs(oldest) do
+    local used = position_of(redis.call('HGET', KEYS_USED, key) or '0')
+    if index > excess and now - used <= window then
+      return false
     end
-    local used = tonumber(string.match(redis.call('HGET', KEYS_USED, first), '^%d+'))
-    if redis.call('ZCARD', KEYED) <= most and now - used <= window then
-      return
-    end
-    redis.call('ZREM', KEYED, first)
-    redis.call('HDEL', KEYS_USED, first)
+    redis.call('HDEL', KEYS_USED, key)
+    redis.call('ZREM', KEYED, key)
   end
+  return #oldest == STEPS
 end
 
 local function selection()
@@ -252,46 +480,59 @@ local function is_selected(selectors, name)
   return false
 end
 
--- The topics of a selector, behind a name if there is one, by name.
-local function topics_of(selector, after, most)
-  if selector.kind == 'topic' then
-    local is_there = redis.call('EXISTS', TOPIC .. selector.text) == 1
-    return is_there and (not after or selector.text > after) and { topic(selector.text) } or {}
-  end
-  local first = '[' .. selector.text
-  if after and after >= selector.text then
-    first = '(' .. after
-  end
-  local found = {}
-  local last = selector.text == '' and '+' or '[' .. selector.text .. '\255'
-  while #found < most do
-    local names = redis.call('ZRANGEBYLEX', TOPICS, first, last, 'LIMIT', 0, STEPS)
-    if #names == 0 then
-      return found
+-- By bytes, whatever the server's locale is.
+local function is_before(one, other)
+  for index = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, index), string.byte(other, index)
+    if a ~= b then
+      return a < b
     end
-    for _, name in ipairs(names) do
-      if #found < most and is_selected({ selector }, name) then
-        found[#found + 1] = topic(name)
-      end
-    end
-    first = '(' .. names[#names]
   end
-  return found
+  return #one < #other
 end
 
--- Calls a function for each topic that is selected; tells whether all are selected by name, and known.
-local function each_selected(selectors, call)
-  local has_all = true
+-- Names of topics behind a name that may be of a selector, by name; and whether there may be more.
+local function names_of(selector, after, most)
+  local first = '[' .. selector.text
+  if selector.kind == 'topic' then
+    local is_there = redis.call('EXISTS', TOPIC .. selector.text) == 1
+    return is_there and (not after or is_before(after, selector.text)) and { selector.text } or {}, false
+  end
+  if after and not is_before(after, selector.text) then
+    first = '(' .. after
+  end
+  local last = selector.text == '' and '+' or '[' .. selector.text .. '\255'
+  local names = redis.call('ZRANGEBYLEX', TOPICS, first, last, 'LIMIT', 0, most)
+  return names, #names == most
+end
+
+-- The names of a page of the topics of a selection, behind a name if there is one, by name. Where there may be more,
+-- up to which name this is.
+local function page_of(selectors, after)
+  local names, through = {}, nil
   for _, selector in ipairs(selectors) do
-    local known = topics_of(selector, nil, math.huge)
-    if selector.kind ~= 'topic' or #known == 0 then
-      has_all = false
+    local found, is_cut = names_of(selector, after, math.max(10, math.floor(MOST_TOPICS / #selectors)))
+    local last = found[#found]
+    if is_cut and (not through or is_before(last, through)) then
+      through = last
     end
-    for _, one in ipairs(known) do
-      call(one)
+    for _, name in ipairs(found) do
+      if is_selected({ selector }, name) then
+        names[#names + 1] = name
+      end
     end
   end
-  return has_all
+  if #selectors > 1 then
+    table.sort(names, is_before)
+  end
+  local page = {}
+  for _, name in ipairs(names) do
+    if through and is_before(through, name) then
+      break
+    end
+    page[#page + 1] = name
+  end
+  return page, through
 end
 
 -- A hub that knows the log by another name is told so, and nothing is done for it.

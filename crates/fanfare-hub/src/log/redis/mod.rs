@@ -3,6 +3,7 @@
 //! Everything is done by scripts (`*.lua`), each of which Redis runs as a whole: what they keep is told in
 //! `lib.lua`. A hub's own part is the tail, which asks what has happened since it asked last.
 
+mod link;
 mod reply;
 mod script;
 mod tail;
@@ -17,32 +18,25 @@ use std::{
 };
 
 use fanfare_fanout::{Epoch, Position};
+use fanfare_wire::ByteString;
 use redis::{
-    Client, IntoConnectionInfo,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    Client, ErrorKind, IntoConnectionInfo, ServerErrorKind, aio::ConnectionLike,
     io::tcp::TcpSettings,
 };
 use thiserror::Error;
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Answer, AppendError, Appended, Batch, BoxError, Limits, Log, NewEvent, Page, Read, ReadError,
     Retention, Size, Tail, Timestamp, TopicState,
 };
 use crate::{Selection, Selector, TopicName};
+use link::{Connected, Link};
 use reply::Reply;
 use script::{Call, Scripts};
 
 /// Batches that may wait for the reader of the tail.
 const TAIL_BATCHES: usize = 64;
-/// Events that one read asks for at most.
-const MOST_EVENTS: usize = 10_000;
-/// Bytes beyond which Lua would not count one by one.
-const MOST_BYTES: usize = 1 << 50;
-
 /// How a [`RedisLog`] is opened.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
@@ -50,8 +44,22 @@ pub struct RedisOptions {
     pub name: String,
     /// What is kept. All hubs of a log are to be given the same.
     pub retention: Retention,
+    /// Topics at most; a batch that needs more is refused.
+    pub max_topics: usize,
     /// How long an answer is waited for.
     pub patience: Duration,
+    /// Whose clock says how old events and idempotency keys are.
+    pub clock: RedisClock,
+}
+
+/// A clock for a log in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RedisClock {
+    /// That of Redis, which is the same for all hubs. What times are told does not count.
+    #[default]
+    Redis,
+    /// Times are told, and those of all hubs agree.
+    Told,
 }
 
 /// Why Redis cannot be used, or not now.
@@ -67,6 +75,9 @@ pub enum RedisError {
     /// Redis has not answered in time.
     #[error("Redis has not answered within {} ms", .0.as_millis())]
     Late(Duration),
+    /// Redis could not be reached a moment ago, and is not tried again yet.
+    #[error("Redis is away")]
+    Away,
     /// The answer is none that the scripts give.
     #[error("what Redis holds under this name is not a log of this version")]
     Reply,
@@ -79,13 +90,27 @@ pub enum RedisError {
 }
 
 impl RedisError {
-    /// Whether Redis cannot be reached, and not only refuses.
+    /// Whether it takes another connection to get any further: Redis cannot be reached, or what answers is not,
+    /// or not yet, or no longer, the server that the log is on.
     fn is_loss(&self) -> bool {
         match self {
-            Self::Late(_) => true,
-            Self::Redis(error) => error.is_io_error() || error.is_unrecoverable_error(),
+            Self::Late(_) | Self::Away => true,
+            Self::Redis(error) => {
+                error.is_io_error() || error.is_unrecoverable_error() || is_elsewhere(error)
+            }
             _ => false,
         }
+    }
+}
+
+fn is_elsewhere(error: &redis::RedisError) -> bool {
+    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly};
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => true,
+        ErrorKind::Server(kind) => {
+            matches!(kind, BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly)
+        }
+        _ => matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED")),
     }
 }
 
@@ -98,8 +123,7 @@ impl RedisError {
 pub struct RedisLog(Arc<Shared>);
 
 struct Shared {
-    client: Client,
-    connection: ConnectionManager,
+    link: Link,
     scripts: Scripts,
     options: RedisOptions,
     /// What names the log.
@@ -127,6 +151,51 @@ struct Place {
     sub: u64,
 }
 
+/// What is known of topics, taken together.
+#[derive(Debug)]
+struct Survey {
+    /// The position of the newest event of all, and how often events had been dropped, before the first of these
+    /// topics was looked at.
+    newest: u64,
+    all_drops: u64,
+    /// The newest event that was dropped.
+    dropped: u64,
+    drops: u64,
+    events: u64,
+    oldest: Option<u64>,
+}
+
+impl Survey {
+    fn read(reply: &mut Reply) -> Result<Self, RedisError> {
+        Ok(Self {
+            newest: reply.number()?,
+            all_drops: reply.number()?,
+            dropped: reply.number()?,
+            drops: reply.number()?,
+            events: reply.number()?,
+            oldest: reply.number_or_none()?,
+        })
+    }
+
+    /// Together with more topics, which were looked at later.
+    fn with(self, more: &Self) -> Self {
+        Self {
+            newest: self.newest,
+            all_drops: self.all_drops,
+            dropped: self.dropped.max(more.dropped),
+            drops: self.drops.max(more.drops),
+            events: self.events.saturating_add(more.events),
+            oldest: self.oldest.into_iter().chain(more.oldest).min(),
+        }
+    }
+
+    /// What is dropped while topics are looked at may be of one that was looked at before. So it is not counted yet,
+    /// and noticed the next time.
+    fn counted_drops(&self) -> u64 {
+        self.drops.min(self.all_drops)
+    }
+}
+
 impl RedisLog {
     /// Opens a log, which is made if there is none. `seed` is drawn at random.
     ///
@@ -143,24 +212,18 @@ impl RedisLog {
         let address = url.into_connection_info().map_err(RedisError::Address)?;
         let client =
             Client::open(address.set_tcp_settings(settings)).map_err(RedisError::Address)?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_connection_timeout(Some(patience))
-            .set_response_timeout(Some(patience));
-        let connecting = ConnectionManager::new_with_config(client.clone(), config);
-        let connecting = timeout(patience, connecting).await;
-        let connection = connecting.map_err(|_| RedisError::Late(patience))??;
-        let mut scripts = Scripts::new(&options.name);
+        let link = Link::open(client, patience).await?;
+        let mut scripts = Scripts::new(&options.name, options.clock);
         let call = scripts.open(seed, None, Place::default(), "");
-        let mut reply = call.invoke(&mut connection.clone(), patience).await?;
+        let mut connection = link.get().await?.connection;
+        let mut reply = call.invoke(&mut connection, patience).await?;
         let newest = Place { position: reply.number()?, sub: reply.number()? };
         // No other append of any hub has the same nonce.
         let nonce = (seed, AtomicU64::new(0));
         let seed = reply.number()?;
         scripts.expect(seed);
         Ok(Self(Arc::new(Shared {
-            client,
-            connection,
+            link,
             scripts,
             options,
             seed,
@@ -192,14 +255,27 @@ impl Shared {
 
     /// Runs a script, and takes note of how far the log is.
     async fn call(&self, call: Call<'_>) -> Result<Reply, RedisError> {
-        let (mut connection, known) = (self.connection.clone(), *self.newest());
-        let answer = call.invoke(&mut connection, self.options.patience).await;
+        let answer = self.ask(call).await;
         self.is_away.store(answer.as_ref().is_err_and(RedisError::is_loss), Ordering::Relaxed);
-        let mut reply = answer?;
+        answer
+    }
+
+    async fn ask(&self, call: Call<'_>) -> Result<Reply, RedisError> {
+        let mut connected = self.link.get().await?;
+        let answer = self.ask_on(&mut connected, call).await;
+        if answer.as_ref().is_err_and(RedisError::is_loss) {
+            self.link.give_up(&connected).await;
+        }
+        answer
+    }
+
+    async fn ask_on(&self, connected: &mut Connected, call: Call<'_>) -> Result<Reply, RedisError> {
+        let (connection, known) = (&mut connected.connection, *self.newest());
+        let mut reply = call.invoke(connection, self.options.patience).await?;
         let place = Place { position: reply.number()?, sub: reply.number()? };
         let is_same = reply.number_or_none().ok().flatten() == Some(self.seed);
         // What it says may only be newer than what was known before it was asked.
-        if !is_same || place < known && !self.recognise(&mut connection, known, "").await? {
+        if !is_same || place < known && !self.recognise(connection, known, "").await? {
             self.replace();
             return Err(RedisError::Replaced);
         }
@@ -255,11 +331,15 @@ impl Shared {
 
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         let nonce = self.nonce();
-        let call = self.scripts.append(&batch, &self.options.retention, &nonce);
+        let call = self.scripts.append(&batch, &self.options, &nonce);
         let mut reply = self.change(call).await?;
         let outcome = reply.text().map_err(unavailable)?;
         if &*outcome == "ended" {
             return Err(AppendError::Ended(reply.topic().map_err(unavailable)?));
+        }
+        if &*outcome == "full" {
+            let most = self.options.max_topics;
+            return Err(AppendError::Full(format!("there are at most {most} topics").into()));
         }
         let last = reply.position().map_err(unavailable)?;
         Ok(Appended { last, is_repeated: &*outcome == "repeated" })
@@ -270,9 +350,42 @@ impl Shared {
         page(&mut reply).map_err(unreadable)
     }
 
-    async fn position(&self, call: Call<'_>) -> Result<Position, ReadError> {
-        let mut reply = self.call(call).await.map_err(unreadable)?;
-        reply.position().map_err(unreadable)
+    /// What is known of the topics of a selection, page by page.
+    async fn survey(&self, selection: &Selection, after: Position) -> Result<Survey, RedisError> {
+        let mut survey: Option<Survey> = None;
+        let mut behind = None;
+        loop {
+            let call = self.scripts.survey(selection, after, behind.as_deref());
+            let mut reply = self.call(call).await?;
+            behind = Some(reply.text()?).filter(|name| !name.is_empty());
+            let page = Survey::read(&mut reply)?;
+            let whole = match survey {
+                Some(before) => before.with(&page),
+                None => page,
+            };
+            if behind.is_none() {
+                return Ok(whole);
+            }
+            survey = Some(whole);
+        }
+    }
+
+    async fn before_last(&self, selection: &Selection, count: u64) -> Result<Position, RedisError> {
+        let Survey { newest, events, oldest, .. } = self.survey(selection, Position::START).await?;
+        let Some(oldest) = oldest.filter(|_| count > 0) else { return Ok(Position(newest)) };
+        let (mut left, mut before) = (count, ByteString::from(format!("{}-0", newest + 1)));
+        // Asked for all that are kept, or more, there is nothing to count.
+        while left < events {
+            let mut reply = self.call(self.scripts.count_back(selection, &before, left)).await?;
+            left = reply.number()?;
+            before = reply.text()?;
+            match reply.number_or_none()? {
+                Some(last) if left == 0 => return Ok(Position(last.saturating_sub(1))),
+                Some(last) if last > oldest => {}
+                _ => break,
+            }
+        }
+        Ok(Position(oldest.saturating_sub(1)))
     }
 
     async fn topics(
@@ -280,10 +393,19 @@ impl Shared {
         selection: &Selection,
         after: Option<&TopicName>,
         most: usize,
-    ) -> Result<Vec<TopicState>, ReadError> {
-        let call = self.scripts.topics(selection, after, most.min(MOST_EVENTS));
-        let mut reply = self.call(call).await.map_err(unreadable)?;
-        topics(&mut reply).map_err(unreadable)
+    ) -> Result<Vec<TopicState>, RedisError> {
+        let mut found = vec![];
+        let mut behind = after.map(|name| ByteString::from(name.as_str()));
+        while found.len() < most {
+            let call = self.scripts.topics(selection, behind.as_deref(), most - found.len());
+            let mut reply = self.call(call).await?;
+            behind = Some(reply.text()?).filter(|name| !name.is_empty());
+            found.append(&mut topics(&mut reply)?);
+            if behind.is_none() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     async fn trim(&self, now: Timestamp) -> Result<(), AppendError> {
@@ -379,12 +501,19 @@ impl Log for RedisLog {
     }
 
     fn kept_after(&self, selection: &Selection) -> Answer<'_, Result<Position, ReadError>> {
-        Box::pin(self.0.position(self.0.scripts.kept_after(selection)))
+        let selection = selection.clone();
+        Box::pin(async move {
+            let survey = self.0.survey(&selection, Position::START).await;
+            survey.map(|survey| Position(survey.dropped)).map_err(unreadable)
+        })
     }
 
     fn drops(&self, selection: &Selection, after: Position) -> Answer<'_, Result<u64, ReadError>> {
-        let drops = self.0.position(self.0.scripts.drops(selection, after));
-        Box::pin(async move { drops.await.map(|Position(drops)| drops) })
+        let selection = selection.clone();
+        Box::pin(async move {
+            let survey = self.0.survey(&selection, after).await;
+            survey.map(|survey| survey.counted_drops()).map_err(unreadable)
+        })
     }
 
     fn before_last(
@@ -392,12 +521,15 @@ impl Log for RedisLog {
         selection: &Selection,
         count: u64,
     ) -> Answer<'_, Result<Position, ReadError>> {
-        Box::pin(self.0.position(self.0.scripts.before_last(selection, count)))
+        let selection = selection.clone();
+        Box::pin(async move { self.0.before_last(&selection, count).await.map_err(unreadable) })
     }
 
     fn topic(&self, name: &TopicName) -> Answer<'_, Result<Option<TopicState>, ReadError>> {
         let selection = Selection::from(name.clone());
-        Box::pin(async move { Ok(self.0.topics(&selection, None, 1).await?.pop()) })
+        Box::pin(
+            async move { Ok(self.0.topics(&selection, None, 1).await.map_err(unreadable)?.pop()) },
+        )
     }
 
     fn topics(
@@ -407,7 +539,9 @@ impl Log for RedisLog {
         most: usize,
     ) -> Answer<'_, Result<Vec<TopicState>, ReadError>> {
         let (selection, after) = (selection.clone(), after.cloned());
-        Box::pin(async move { self.0.topics(&selection, after.as_ref(), most).await })
+        Box::pin(async move {
+            self.0.topics(&selection, after.as_ref(), most).await.map_err(unreadable)
+        })
     }
 
     fn erase(&self, name: &TopicName) -> Answer<'_, Result<bool, AppendError>> {

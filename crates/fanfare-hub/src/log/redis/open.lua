@@ -6,12 +6,13 @@ if not seed then
   redis.call('HSET', META, 'seed', seed)
 end
 if seed == own and seen > 0 then
-  local entry = redis.call('XRANGE', ORDER, digits(seen) .. '-0', digits(seen) .. '-0')[1]
+  local entry = redis.call('XRANGE', ORDER, id_of(seen), id_of(seen))[1]
   if seen > log.newest or (nonce ~= '' and entry and entry[2][4] ~= nonce) then
-    seed = drawn
-    redis.call('HSET', META, 'seed', seed)
+    begin({})
     happened('renamed', '')
     save()
+    seed = drawn
+    redis.call('HSET', META, 'seed', seed)
   end
 end
 return answer()

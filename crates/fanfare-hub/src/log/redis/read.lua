@@ -1,6 +1,7 @@
 -- A page of what is selected.
 local after, to, most_events, most_bytes = number(), number(), number(), number()
 local selectors = selection()
+most_events, most_bytes = math.min(most_events, MOST_ENTRIES), math.min(most_bytes, MOST_BYTES)
 to = math.min(to, log.newest)
 if after >= to then
   return answer(digits(to), {})
@@ -20,53 +21,78 @@ local function take(name, found)
   return true
 end
 
-local function by_name()
-  local candidates = {}
-  local last = digits(to) .. '-0'
-  for _, selector in ipairs(selectors) do
-    local known = topic(selector.text)
-    local first = digits(math.max(after, known and known.dropped or to) + 1) .. '-0'
-    local entries = redis.call('XRANGE', EVENTS .. selector.text, first, last, 'COUNT', most_events + 1)
-    for _, entry in ipairs(entries) do
-      candidates[#candidates + 1] = { name = selector.text, event = event(entry) }
-    end
-  end
-  if #selectors > 1 then
-    table.sort(candidates, function(one, other)
-      return one.event.position < other.event.position
-    end)
-  end
-  for _, one in ipairs(candidates) do
-    if not take(one.name, one.event) then
-      return
-    end
-  end
-  through = to
+-- Gets the next events of a topic, about as many as are its part of the page.
+local function fill(of)
+  local first = id_of(math.max(after, of.known.dropped, of.last or 0) + 1)
+  of.entries = redis.call('XRANGE', EVENTS .. of.known.name, first, id_of(to), 'COUNT', of.count)
+  of.index, of.is_over = 0, #of.entries < of.count
 end
 
--- Looks at so many entries at most.
-local MOST_LOOKED_AT = 10000
-local function in_order()
-  local first, last, looked_at = digits(after + 1) .. '-0', digits(to) .. '-0', 0
-  while looked_at < MOST_LOOKED_AT do
-    local entries = redis.call('XRANGE', ORDER, first, last, 'COUNT', STEPS)
-    for _, entry in ipairs(entries) do
-      local position = tonumber(string.match(entry[1], '^%d+'))
-      if entry[2][1] == 'e' and is_selected(selectors, entry[2][2]) then
-        local known = topic(entry[2][2])
-        local found = known and position > known.dropped and at(entry[2][2], entry[1])
-        if found and not take(entry[2][2], found) then
-          return
-        end
-      end
-      through = position
+-- Goes on to the next event of a topic, or leaves it without one. Answers how many were loaded.
+local function advance(of)
+  local loaded = 0
+  if not of.entries or (of.index == #of.entries and not of.is_over) then
+    fill(of)
+    loaded = #of.entries
+  end
+  of.index = of.index + 1
+  local entry = of.entries[of.index]
+  of.next = entry and event(entry)
+  of.last = of.next and of.next.position
+  return loaded
+end
+
+-- Of topics by their names, the one whose next event comes first, and where it is among them.
+local function first_of(all)
+  local first
+  for _, of in ipairs(all) do
+    if of.next and (not first or of.next.position < first.next.position) then
+      first = of
     end
-    if #entries < STEPS then
+  end
+  return first
+end
+
+local function by_name()
+  local all, loaded = {}, 0
+  for _, selector in ipairs(selectors) do
+    local known = topic(selector.text)
+    if known and known.newest > after then
+      local part = math.ceil((most_events + 1) / #selectors)
+      local of = { known = known, count = count_of(known, part, math.ceil((most_bytes + 1) / #selectors) + 1) }
+      all[#all + 1] = of
+      advance(of)
+    end
+  end
+  while loaded < 2 * MOST_ENTRIES do
+    local first = first_of(all)
+    if not first then
       through = to
       return
     end
-    first = '(' .. entries[#entries][1]
-    looked_at = looked_at + #entries
+    if not take(first.known.name, first.next) then
+      return
+    end
+    loaded = loaded + advance(first)
+  end
+end
+
+local function in_order()
+  local dropped = {}
+  local entries = redis.call('XRANGE', ORDER, id_of(after + 1), id_of(to), 'COUNT', 2 * MOST_ENTRIES)
+  for _, entry in ipairs(entries) do
+    local position, kind, name = position_of(entry[1]), entry[2][1], entry[2][2]
+    if kind == 'e' and is_selected(selectors, name) then
+      dropped[name] = dropped[name] or tonumber(redis.call('HGET', TOPIC .. name, 'dropped') or math.huge)
+      local found = position > dropped[name] and at(name, entry[1])
+      if found and not take(name, found) then
+        return
+      end
+    end
+    through = position
+  end
+  if #entries < 2 * MOST_ENTRIES then
+    through = to
   end
 end
 

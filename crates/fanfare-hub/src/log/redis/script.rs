@@ -7,13 +7,21 @@ use redis::{Script, ScriptInvocation, ToRedisArgs, Value, aio::ConnectionLike};
 use tokio::time::timeout;
 
 use super::{
-    Batch, Limits, MOST_BYTES, MOST_EVENTS, NewEvent, Place, Read, RedisError, Reply, Retention,
+    Batch, Limits, NewEvent, Place, Read, RedisClock, RedisError, RedisOptions, Reply, Retention,
     Selection, Selector, Timestamp, TopicName,
 };
 
 macro_rules! script {
     ($name:literal) => {
-        Script::new(concat!(include_str!("lib.lua"), "\n", include_str!(concat!($name, ".lua"))))
+        script!("", $name)
+    };
+    ($flags:literal, $name:literal) => {
+        Script::new(concat!(
+            $flags,
+            include_str!("lib.lua"),
+            "\n",
+            include_str!(concat!($name, ".lua"))
+        ))
     };
 }
 
@@ -23,37 +31,37 @@ pub(super) struct Scripts {
     /// What names the log; empty as long as that is not known.
     seed: String,
     append: Script,
-    before_last: Script,
-    drops: Script,
+    count_back: Script,
     erase: Script,
-    kept_after: Script,
     open: Script,
     read: Script,
     size: Script,
+    survey: Script,
     tail: Script,
     topics: Script,
     trim: Script,
+    clock: RedisClock,
 }
 
 /// A script with its arguments.
 pub(super) struct Call<'a>(ScriptInvocation<'a>);
 
 impl Scripts {
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str, clock: RedisClock) -> Self {
         Self {
             meta: format!("{{{name}}}:meta"),
             seed: String::new(),
             append: script!("append"),
-            before_last: script!("before_last"),
-            drops: script!("drops"),
-            erase: script!("erase"),
-            kept_after: script!("kept_after"),
+            count_back: script!("count_back"),
+            erase: script!("#!lua flags=allow-oom\n", "erase"),
             open: script!("open"),
             read: script!("read"),
             size: script!("size"),
+            survey: script!("survey"),
             tail: script!("tail"),
             topics: script!("topics"),
-            trim: script!("trim"),
+            trim: script!("#!lua flags=allow-oom\n", "trim"),
+            clock,
         }
     }
 
@@ -71,17 +79,25 @@ impl Scripts {
         Call(script.key(&self.meta)).with(&self.seed)
     }
 
+    /// Nothing where Redis is to look at its own clock.
+    fn told(&self, time: Timestamp) -> Option<u64> {
+        (self.clock == RedisClock::Told).then_some(time.0)
+    }
+
     /// `own` is the seed by which a hub knows the log, `known` what it has seen last.
     pub(super) fn open(&self, drawn: u64, own: Option<u64>, known: Place, nonce: &str) -> Call<'_> {
         let call = Call(self.open.key(&self.meta)).with("").with(drawn).or_nothing(own);
         call.with(known.position).with(nonce)
     }
 
-    pub(super) fn append(&self, batch: &Batch, retention: &Retention, nonce: &str) -> Call<'_> {
+    pub(super) fn append(&self, batch: &Batch, options: &RedisOptions, nonce: &str) -> Call<'_> {
+        let RedisOptions { retention, max_topics, .. } = options;
         let key = batch.idempotency_key.as_ref();
         let key = key.map_or_else(String::new, |key| ["k", &key.0].concat());
-        let call = self.call(&self.append).with(batch.time.0).keys(retention).with(key);
-        let call = call.with(nonce).limits(retention.total).with(batch.events.len());
+        let call =
+            self.call(&self.append).or_nothing(self.told(batch.time)).keys(retention).with(key);
+        let call =
+            call.with(nonce).with(*max_topics).limits(retention.total).with(batch.events.len());
         let call = batch
             .events
             .iter()
@@ -93,32 +109,29 @@ impl Scripts {
     pub(super) fn read(&self, read: &Read) -> Call<'_> {
         let Read { selection, after, until, max_events, max_bytes } = read;
         let call = self.call(&self.read).with(after.0).with(until.0);
-        let call = call.with((*max_events).clamp(1, MOST_EVENTS));
-        call.with((*max_bytes).min(MOST_BYTES)).selection(selection)
+        call.with((*max_events).max(1)).with(*max_bytes).selection(selection)
     }
 
-    pub(super) fn kept_after(&self, selection: &Selection) -> Call<'_> {
-        self.call(&self.kept_after).selection(selection)
+    pub(super) fn survey(
+        &self,
+        selection: &Selection,
+        after: Position,
+        behind: Option<&str>,
+    ) -> Call<'_> {
+        self.call(&self.survey).with(after.0).behind(behind).selection(selection)
     }
 
-    pub(super) fn drops(&self, selection: &Selection, after: Position) -> Call<'_> {
-        self.call(&self.drops).with(after.0).selection(selection)
-    }
-
-    /// All are asked for by the largest number.
-    pub(super) fn before_last(&self, selection: &Selection, count: u64) -> Call<'_> {
-        let count = (count != u64::MAX).then(|| count.min(MOST_EVENTS as u64));
-        self.call(&self.before_last).or_nothing(count).selection(selection)
+    pub(super) fn count_back(&self, selection: &Selection, before: &str, count: u64) -> Call<'_> {
+        self.call(&self.count_back).with(before).with(count).selection(selection)
     }
 
     pub(super) fn topics(
         &self,
         selection: &Selection,
-        after: Option<&TopicName>,
+        behind: Option<&str>,
         most: usize,
     ) -> Call<'_> {
-        let call = self.call(&self.topics).with(usize::from(after.is_some()));
-        call.with(after.map_or("", TopicName::as_str)).with(most).selection(selection)
+        self.call(&self.topics).behind(behind).with(most).selection(selection)
     }
 
     pub(super) fn erase(&self, name: &TopicName) -> Call<'_> {
@@ -130,7 +143,7 @@ impl Scripts {
     }
 
     pub(super) fn trim(&self, now: Timestamp, retention: &Retention, after: &str) -> Call<'_> {
-        let call = self.call(&self.trim).with(now.0).keys(retention).with(after);
+        let call = self.call(&self.trim).or_nothing(self.told(now)).keys(retention).with(after);
         let call = call.limits(retention.total).with(retention.rules.len());
         retention
             .rules
@@ -154,6 +167,11 @@ impl Call<'_> {
             Some(number) => self.with(number),
             None => self.with(""),
         }
+    }
+
+    /// Behind a name, which may be empty.
+    fn behind(self, name: Option<&str>) -> Self {
+        self.with(usize::from(name.is_some())).with(name.unwrap_or_default())
     }
 
     fn milliseconds(self, time: Option<Duration>) -> Self {

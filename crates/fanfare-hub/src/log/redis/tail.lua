@@ -1,4 +1,5 @@
--- What has happened behind an id. Says whether some of it is no longer known.
+-- What has happened behind an id. Says whether events, and whether anything else of it, is no longer known; and how far
+-- the log is, if that was all.
 local position, sub, count, most_bytes = number(), number(), number(), number()
 local behind = digits(position) .. '-' .. digits(sub)
 local happened, bytes = {}, 0
@@ -16,4 +17,5 @@ for _, entry in ipairs(redis.call('XRANGE', ORDER, '(' .. behind, '+', 'COUNT', 
     break
   end
 end
-return answer(position < log.pruned and 1 or 0, happened)
+local has_missed_end = position < log.pruned_end or (position == log.pruned_end and sub < log.pruned_sub)
+return answer(position < log.pruned and 1 or 0, has_missed_end and 1 or 0, digits(log.newest), digits(log.sub), happened)

@@ -7,10 +7,10 @@ use std::{
 };
 
 use fanfare_fanout::Position;
-use redis::{AsyncConnectionConfig, Cmd, RedisResult, Value, aio::MultiplexedConnection, cmd};
+use redis::{Cmd, RedisResult, Value, aio::MultiplexedConnection, cmd};
 use tokio::{sync::mpsc::Sender, time::timeout};
 
-use super::{Place, RedisError, Reply, Shared, State};
+use super::{Place, RedisError, Reply, Shared, State, link::Backoff};
 use crate::log::Committed;
 
 /// Events and bytes that are asked for at a time.
@@ -19,10 +19,6 @@ const BYTES: usize = 1024 * 1024;
 /// How long Redis is to wait for something to happen, before it is asked again.
 const WAIT: Duration = Duration::from_secs(WAIT_SECONDS);
 const WAIT_SECONDS: u64 = 5;
-/// Between attempts to connect again.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
 /// Where the tail is, and by what the newest event there is known.
 struct Tailing {
     shared: Arc<Shared>,
@@ -34,7 +30,7 @@ struct Tailing {
 /// Tells what happens behind a place, until nobody listens or the log is closed.
 pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, place: Place) {
     let mut tailing = Tailing { shared, sender, place, nonce: String::new() };
-    let mut pause = SHORTEST_PAUSE;
+    let mut backoff = Backoff::NEW;
     loop {
         let before = tailing.place;
         match tailing.follow().await {
@@ -50,42 +46,38 @@ pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, pla
             }
         }
         if tailing.place > before {
-            pause = SHORTEST_PAUSE;
+            backoff = Backoff::NEW;
         }
-        if tailing.rest(pause).await {
+        if tailing.rest(backoff.next()).await {
             return;
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 impl Tailing {
     /// Tells what happens as long as the connection lasts, or until no more is wanted.
     async fn follow(&mut self) -> Result<(), RedisError> {
-        let mut connection = self.connect().await?;
+        let shared = self.shared.clone();
+        let mut changes = shared.link.changes();
+        let mut connection = shared.link.connect(WAIT).await?;
         self.recognise(&mut connection).await?;
-        let mut state = self.shared.state.subscribe();
+        let mut state = shared.state.subscribe();
         loop {
-            // What was appended before it was closed is told.
+            // What was appended before it was closed is told. Others may go on appending for ever.
             let is_over = *state.borrow_and_update() != State::Open;
-            self.tell().await?;
+            let until = is_over.then(|| *shared.newest());
+            self.tell(until).await?;
             if is_over || self.sender.is_closed() {
                 return Ok(());
             }
             tokio::select! {
                 () = self.sender.closed() => return Ok(()),
                 _ = state.changed() => {}
+                // Where news were waited for, there may be none any more.
+                _ = changes.changed() => connection = shared.link.connect(WAIT).await?,
                 woken = wait(&mut connection, self.news()) => woken?,
             }
         }
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let patience = self.shared.options.patience;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(patience))
-            .set_response_timeout(Some(WAIT + patience));
-        Ok(self.shared.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
     /// Whether it is the log that it was.
@@ -103,38 +95,23 @@ impl Tailing {
         news
     }
 
-    /// Tells all that has happened, if anybody listens.
-    async fn tell(&mut self) -> Result<(), RedisError> {
-        loop {
+    /// Tells all that has happened, up to a place if there is one, if anybody listens.
+    async fn tell(&mut self, until: Option<Place>) -> Result<(), RedisError> {
+        while until.is_none_or(|until| self.place < until) {
             let call = self.shared.scripts.tail(self.place, EVENTS, BYTES);
-            let mut reply = self.shared.call(call).await?;
-            let has_missed = reply.number()? == 1;
-            let mut happened = reply.values()?;
-            let (mut committed, mut place, mut nonce) = (vec![], self.place, None);
-            while !happened.is_empty() {
-                let (of, one) = read(happened.values()?, &mut nonce)?;
-                place = of;
-                committed.push(one);
-            }
-            if has_missed {
-                committed.push(Committed::Skipped(Position(place.position)));
-            }
-            if committed.is_empty() {
+            let mut told = Told::read(self.shared.call(call).await?, self.place)?;
+            if told.committed.is_empty() || self.sender.send(told.committed).await.is_err() {
                 return Ok(());
             }
-            if self.sender.send(committed).await.is_err() {
-                return Ok(());
-            }
-            self.place = place;
-            self.nonce = nonce.unwrap_or_else(|| mem::take(&mut self.nonce));
+            self.place = told.place;
+            self.nonce = told.nonce.take().unwrap_or_else(|| mem::take(&mut self.nonce));
         }
+        Ok(())
     }
 
     /// Waits before the next attempt; tells whether none is wanted.
     async fn rest(&self, pause: Duration) -> bool {
         let mut state = self.shared.state.subscribe();
-        // All hubs lose Redis at the same moment.
-        let pause = pause.mul_f64(0.5 + fastrand::f64());
         let over = async {
             tokio::select! {
                 () = self.sender.closed() => {}
@@ -149,24 +126,61 @@ async fn wait(connection: &mut MultiplexedConnection, news: Cmd) -> RedisResult<
     news.query_async::<Value>(connection).await.map(drop)
 }
 
-/// One thing that has happened, and where; an event says by what it is known, too.
-fn read(mut reply: Reply, nonce: &mut Option<String>) -> Result<(Place, Committed), RedisError> {
-    let id = reply.text()?;
-    let place = id.split_once('-').and_then(|(one, other)| {
-        Some(Place { position: one.parse().ok()?, sub: other.parse().ok()? })
-    });
-    let place = place.ok_or(RedisError::Reply)?;
-    let position = Position(place.position);
-    let kind = reply.text()?;
-    let committed = match &*kind {
-        "e" => {
-            let record = reply.record(position)?;
-            *nonce = Some(reply.text()?.to_string());
-            Committed::Event(record)
+/// What has happened, up to a place, and by what an event there is known.
+struct Told {
+    committed: Vec<Committed>,
+    place: Place,
+    nonce: Option<String>,
+}
+
+impl Told {
+    /// What an answer says that has happened behind a place.
+    fn read(mut reply: Reply, behind: Place) -> Result<Self, RedisError> {
+        let (has_missed, has_missed_end) = (reply.number()? == 1, reply.number()? == 1);
+        let end = Place { position: reply.number()?, sub: reply.number()? };
+        let mut happened = reply.values()?;
+        let mut told = Self { committed: vec![], place: behind, nonce: None };
+        while !happened.is_empty() {
+            told.add(happened.values()?)?;
         }
-        "end" => Committed::End(reply.topic()?),
-        "erased" => Committed::Erased(reply.topic()?, position),
-        _ => Committed::Skipped(position),
-    };
-    Ok((place, committed))
+        if has_missed || has_missed_end {
+            told.miss(end, has_missed_end);
+        }
+        Ok(told)
+    }
+
+    /// One thing that has happened, and where.
+    fn add(&mut self, mut reply: Reply) -> Result<(), RedisError> {
+        let id = reply.text()?;
+        let place = id.split_once('-').and_then(|(one, other)| {
+            Some(Place { position: one.parse().ok()?, sub: other.parse().ok()? })
+        });
+        self.place = place.ok_or(RedisError::Reply)?;
+        let position = Position(self.place.position);
+        let kind = reply.text()?;
+        self.committed.push(match &*kind {
+            "e" => {
+                let record = reply.record(position)?;
+                self.nonce = Some(reply.text()?.to_string());
+                Committed::Event(record)
+            }
+            "end" => Committed::End(reply.topic()?),
+            "erased" => Committed::Erased(reply.topic()?, position),
+            _ => {
+                self.nonce = Some(String::new());
+                Committed::Skipped(position)
+            }
+        });
+        Ok(())
+    }
+
+    /// Something is missing before or among what is told. It is said first, for all of that.
+    fn miss(&mut self, end: Place, has_missed_end: bool) {
+        if self.committed.is_empty() {
+            (self.place, self.nonce) = (end, Some(String::new()));
+        }
+        let position = Position(self.place.position);
+        let missed = if has_missed_end { Committed::Missed } else { Committed::Skipped };
+        self.committed.insert(0, missed(position));
+    }
 }

@@ -1,6 +1,6 @@
--- Drops what is beyond the limits, of some topics behind a name. Answers the last of these, or nothing when
--- all have been looked at.
-local now, window, most_keys, after = number(), number(), number(), text()
+-- Drops what is beyond the limits, of some topics behind a name. Says whether there may be more to do, and the last of
+-- these topics.
+local now, window, most_keys, after = time(), number(), number(), text()
 local total, rules = limits(), {}
 for _ = 1, number() do
   rules[#rules + 1] = { selector = { kind = text(), text = text() }, limits = limits() }
@@ -14,32 +14,42 @@ local function limits_of(name)
   return {}
 end
 
-local steps = STEPS
-local first = after == '' and '-' or '(' .. after
-local names = redis.call('ZRANGEBYLEX', TOPICS, first, '+', 'LIMIT', 0, 100)
-local last = ''
+-- Topics that have nothing left.
+local empty = {}
+local function forget()
+  begin(empty)
+  for _, known in ipairs(empty) do
+    log.forgotten = math.max(log.forgotten, known.dropped)
+    log.forgotten_drops = math.max(log.forgotten_drops, known.drops)
+    redis.call('ZREM', TOPICS, known.name)
+    redis.call('ZREM', OLDEST, known.name)
+    redis.call('DEL', TOPIC .. known.name)
+  end
+  save()
+end
+
+local steps, last = STEPS, ''
+local names = redis.call('ZRANGEBYLEX', TOPICS, after == '' and '-' or '(' .. after, '+', 'LIMIT', 0, MOST_TOPICS)
 for _, name in ipairs(names) do
-  local known = topic(name)
+  local known = topic(name) or known_or_new(name)
   steps = trim_topic(known, limits_of(name), now, steps)
   if steps == 0 then
     break
   end
+  if known.events == 0 then
+    empty[#empty + 1] = known
+  end
   last = name
 end
-local goes_on = #names == 100 or steps == 0
+local goes_on = #names == MOST_TOPICS or steps == 0
 if not goes_on then
-  goes_on = trim_total(total, now, steps) == 0
+  steps = trim_total(total, now, steps, empty)
+  goes_on = steps == 0
 end
-trim_keys(now, window, most_keys)
-for _, name in ipairs(names) do
-  local known = topic(name)
-  if known.events == 0 then
-    log.forgotten = math.max(log.forgotten, known.dropped)
-    log.forgotten_drops = math.max(log.forgotten_drops, known.drops)
-    redis.call('ZREM', TOPICS, name)
-    redis.call('DEL', TOPIC .. name)
-  end
+if #empty > 0 then
+  forget()
 end
-prune()
-save()
-return answer(goes_on and 1 or 0, last)
+local has_erased = bury_erased(steps) == 0
+local has_keys = trim_keys(now, window, most_keys)
+local has_dead = prune(MOST_ENTRIES)
+return answer((goes_on or has_erased or has_keys or has_dead) and 1 or 0, last)
