@@ -16,6 +16,10 @@ pub(crate) enum BenchError {
     #[error("the server cannot be reached at {address}: is it running?")]
     Unreachable { address: SocketAddr, source: io::Error },
     #[error(
+        "no connection can come from there: is each address of --source one of this machine's? (if it is, no ports are left of it: wait a minute until those of an earlier run are free)"
+    )]
+    Source { source: io::Error },
+    #[error(
         "no ports are left for more than {connected} connections: give more addresses that they can come from, such as --source 127.0.0.0/24, or wait a minute until those of an earlier run are free"
     )]
     Ports { connected: usize },
@@ -37,7 +41,7 @@ pub(crate) enum BenchError {
     )]
     Closed { request: String, connected: usize, source: io::Error },
     #[error(
-        "{connected} of {all} subscriptions were answered, and none for {}",
+        "{connected} of {all} subscriptions were answered, and none for {}: does the server hang, or has it a limit?",
         humantime::format_duration(*.patience)
     )]
     Silent { connected: usize, all: usize, patience: Duration },
@@ -54,7 +58,11 @@ pub(crate) enum BenchError {
 impl BenchError {
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Ports { .. } | Self::Files { .. } | Self::Process { .. } | Self::Poll(_) => 1,
+            Self::Source { .. }
+            | Self::Ports { .. }
+            | Self::Files { .. }
+            | Self::Process { .. }
+            | Self::Poll(_) => 1,
             Self::Address(_) => 2,
             Self::Refused { .. } | Self::NoStream { .. } | Self::Malformed { .. } => 3,
             Self::Host { .. }
@@ -71,6 +79,8 @@ impl BenchError {
         use rustix::io::Errno;
 
         match source.raw_os_error().map(Errno::from_raw_os_error) {
+            // Were it for ports, some would have been left for the first ones, as a rule.
+            Some(Errno::ADDRNOTAVAIL) if connected == 0 => Self::Source { source },
             Some(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE) => Self::Ports { connected },
             Some(Errno::MFILE | Errno::NFILE) => Self::Files { connected },
             _ => Self::Unreachable { address, source },

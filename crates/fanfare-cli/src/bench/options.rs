@@ -160,6 +160,9 @@ impl Options {
                 "--publish or --publish-body must have {topic}, as the stream's address",
             ));
         }
+        if self.events.is_some() && self.publish.is_none() && !self.measure_itself {
+            return Err(usage("--events counts what is published: it needs --publish"));
+        }
         if !self.pid.is_empty() && !cfg!(target_os = "linux") {
             return Err(usage("--pid reads /proc: it needs Linux"));
         }
@@ -188,16 +191,18 @@ fn rate(text: &str) -> Result<Rate, String> {
         return Ok(None);
     }
     match text.parse::<f64>() {
-        Ok(0.0) => Ok(None),
         Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(Some(rate)),
-        _ => Err("it is a number of events, or max".into()),
+        _ => Err("it is a number of events above 0, or max".into()),
     }
 }
 
 fn payload(text: &str) -> Result<usize, String> {
     let bytes = text.parse().map_err(|_| "it is a number of bytes")?;
     match bytes {
-        0..Mark::BYTES => Err(format!("what is measured needs {} bytes", Mark::BYTES)),
+        0..Mark::BYTES => Err(format!(
+            "it is {} bytes at least: that much is needed to check what comes",
+            Mark::BYTES
+        )),
         bytes => Ok(bytes),
     }
 }

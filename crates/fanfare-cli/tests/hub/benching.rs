@@ -197,7 +197,7 @@ async fn what_stops_it_is_told() {
     let hub = folder.serve(&["--memory"]).await;
     let (url, absent) = (hub.url("/sse/a"), hub.url("/nothing"));
     let no_stream = hub.url("/healthz");
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 11] = [
         (&[&absent], 3, "GET http"),
         (&[&absent], 3, "was refused: 404 Not Found: {\"type\""),
         (&[&url, "--publish", &absent], 3, "was refused: 4"),
@@ -205,6 +205,9 @@ async fn what_stops_it_is_told() {
         (&["http://127.0.0.1:1/"], 4, "cannot be reached at 127.0.0.1:1: is it running?"),
         (&["https://127.0.0.1/"], 2, "TLS is not measured"),
         (&["http://127.0.0.1:1/{topic}", "--publish", &url, "-t", "2"], 2, "must have {topic}"),
+        (&["http://127.0.0.1:1/", "--events", "5"], 2, "it needs --publish"),
+        (&["http://127.0.0.1:1/", "--publish", &url, "--rate", "0"], 2, "above 0, or max"),
+        (&["http://127.0.0.1:1/", "--source", "192.0.2.77"], 1, "one of this machine's"),
         (&[&url, "--idle", "1ms", "--pid", "4294967295"], 1, "no process 4294967295"),
     ];
     for (words, status, text) in cases {

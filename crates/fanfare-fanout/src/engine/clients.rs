@@ -113,8 +113,9 @@ impl Seat {
         error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
     }
 
-    /// Whether the peer is still there. What it sends is nothing that anybody waits for.
-    pub(super) fn is_there(&mut self) -> bool {
+    /// Whether the peer is still there. What it sends is nothing that anybody waits for: whoever sends a
+    /// lot is not listened to any more, and found to be gone when it is written to.
+    pub(super) fn is_there(&mut self, token: Token, registry: &Registry) -> bool {
         let mut chatter = [0; 1024];
         for _ in 0..CHATTER_READS {
             match self.socket.read(&mut chatter) {
@@ -125,7 +126,7 @@ impl Seat {
                 Err(_) => return false,
             }
         }
-        false
+        registry.reregister(&mut self.socket, token, Interest::WRITABLE).is_ok()
     }
 
     /// Ends its stay.

@@ -290,13 +290,14 @@ impl Thread {
     /// Something has happened on a socket.
     fn notice(&mut self, event: &Event) {
         let key = event.token().0;
+        let registry = self.poll.registry();
         let Some(seat) = self.clients.get_mut(key) else { return };
         // Keys come from the slab.
         let key = u32::try_from(key).unwrap_or(u32::MAX);
         let is_gone = event.is_error()
             || event.is_read_closed()
             || event.is_write_closed()
-            || (event.is_readable() && !seat.is_there());
+            || (event.is_readable() && !seat.is_there(event.token(), registry));
         if is_gone {
             let why = if seat.has_timed_out() { Why::Stalled } else { Why::Gone };
             return self.leave(key, why);

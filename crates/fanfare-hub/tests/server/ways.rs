@@ -138,6 +138,26 @@ async fn a_silent_stream_is_kept_alive_and_who_hangs_up_is_noticed() {
     hub.until("disconnects_total{reason=\"left\"}", 4.0).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_says_more_than_anybody_listens_to_stays() {
+    let keep_alive = Duration::from_millis(100);
+    for has_engine in [true, false] {
+        let engine_threads = Settings::default().engine_threads.filter(|_| has_engine);
+        let settings = Settings { engine_threads, ..Settings::default() };
+        let http = http::Settings { keep_alive, ..http::Settings::default() };
+        let hub = Running::start(settings, http).await;
+        let mut peer = hub.follow("/sse/a").await;
+        for _ in 0..2 {
+            // More than is read at a time.
+            peer.write("x".repeat(40_000)).await;
+            hub.publish("a", "still there").await;
+            while peer.event().await.data() != "still there" {}
+        }
+        drop(peer);
+        hub.until("subscribers", 0.0).await;
+    }
+}
+
 /// Streams of a hub whose memory holds less than is published, in each coding, up to their end.
 async fn overrun(has_engine: bool) {
     let engine_threads = Settings::default().engine_threads.filter(|_| has_engine);
