@@ -16,9 +16,7 @@ use fanfare_hub::{
 use super::{
     rules::Rules,
     table::{Entry, Section, Setting, settings},
-    value::{
-        Durable, Filter, LogFormat, LogUrl, Secret, Size, Storage, Times, Url, WebOrigin,
-    },
+    value::{Durable, Filter, LogFormat, LogUrl, Secret, Size, Storage, Times, Url, WebOrigin},
 };
 
 /// `NonZero` numbers as literals.

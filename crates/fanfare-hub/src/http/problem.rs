@@ -203,10 +203,9 @@ impl From<AppendError> for Problem {
                 StatusCode::CONFLICT,
                 format!("the topic {topic} has ended: DELETE it to begin it anew"),
             ),
-            AppendError::TooLarge(error) => Self::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("{error}: publish less at once"),
-            ),
+            AppendError::TooLarge(error) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{error}: publish less at once"))
+            }
             AppendError::Full(_) => {
                 tracing::error!(error = chain(&error), "nothing can be published");
                 Self::new(

@@ -185,6 +185,13 @@ impl<E: Entry> Index<E> {
         true
     }
 
+    /// A topic has not ended any more.
+    pub(super) fn begin_anew(&mut self, name: &TopicName) {
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.ended = None;
+        }
+    }
+
     /// Topics that have no event left, with the newest that they had.
     pub(super) fn empty(&self) -> impl Iterator<Item = (&TopicName, u64)> {
         let empty = self.topics.iter().filter(|(_, topic)| topic.positions.is_empty());
@@ -195,6 +202,11 @@ impl<E: Entry> Index<E> {
     pub(super) fn forgotten_with<'a>(&self, names: impl IntoIterator<Item = &'a TopicName>) -> u64 {
         let dropped = names.into_iter().filter_map(|name| Some(self.topics.get(name)?.dropped));
         dropped.fold(self.forgotten, u64::max)
+    }
+
+    /// The newest event that was dropped of topics that are forgotten.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// Topics were forgotten that had dropped events up to here.

@@ -37,6 +37,8 @@ mod shrinking;
 
 /// The log in Redis: what several hubs see, and a server that goes away.
 mod shared;
+/// The same of the log in NATS.
+mod streamed;
 
 /// Runs each test against each log.
 macro_rules! conformance {

@@ -11,7 +11,10 @@ use fanfare_hub::{
 };
 use proptest::{collection::vec, option, prelude::*, test_runner::Config};
 
-use crate::{servers::{Nats, Redis}, subject::*};
+use crate::{
+    servers::{Nats, Redis},
+    subject::*,
+};
 
 const TOPICS: [&str; 6] = ["a", "a/b", "a/c", "b", "$own", "ü"];
 const SELECTIONS: [&[&str]; 8] = [

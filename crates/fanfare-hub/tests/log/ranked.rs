@@ -9,8 +9,8 @@ use fanfare_fanout::{Epoch, Position};
 use fanfare_hub::{
     Selection, TopicName,
     log::{
-        Answer, AppendError, Appended, Batch, Committed, Log, Page, Read, ReadError, Size, Tail, Timestamp,
-        TopicState,
+        Answer, AppendError, Appended, Batch, Committed, Log, Page, Read, ReadError, Size, Tail,
+        Timestamp, TopicState,
     },
 };
 use tokio::sync::{mpsc, watch};

@@ -14,13 +14,13 @@ use std::{
 };
 
 use fanfare_hub::log::{
-    Log, NatsLog, NatsOptions, RedisClock, RedisLog, RedisOptions, Retention,
+    Log, NatsError, NatsLog, NatsOptions, RedisClock, RedisLog, RedisOptions, Retention,
 };
 use tempfile::TempDir;
 
 use crate::{
     ranked::{Known, Ranked},
-    subject::Subject,
+    subject::{Subject, copy},
 };
 
 /// How long a server may take to start.
@@ -262,9 +262,24 @@ impl NatsServer {
         self.until_it_answers();
     }
 
-    /// As if it had never kept anything.
+    /// Keeps what it has by now for [`lose_the_newest`](Self::lose_the_newest). It must not run.
+    pub(crate) fn remember(&self) {
+        copy(&self.kept(), &self.folder.path().join("remembered"));
+    }
+
+    /// Loses what has come since. It must not run.
+    pub(crate) fn lose_the_newest(&self) {
+        self.lose_everything();
+        copy(&self.folder.path().join("remembered"), &self.kept());
+    }
+
+    /// As if it had never kept anything. It must not run.
     pub(crate) fn lose_everything(&self) {
-        fs::remove_dir_all(self.folder.path().join("jetstream")).unwrap();
+        fs::remove_dir_all(self.kept()).unwrap();
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.folder.path().join("jetstream")
     }
 
     fn until_it_answers(&self) {
@@ -315,6 +330,20 @@ impl Nats {
 
     pub(crate) async fn hub_with(&self, seed: u64, options: NatsOptions) -> NatsLog {
         NatsLog::open(&self.server.url(), seed, options).await.unwrap()
+    }
+
+    pub(crate) async fn try_hub(
+        &self,
+        seed: u64,
+        retention: Retention,
+    ) -> Result<NatsLog, NatsError> {
+        NatsLog::open(&self.server.url(), seed, self.options(retention)).await
+    }
+
+    /// Its stream, as somebody else sees it.
+    pub(crate) async fn stream(&self) -> (async_nats::jetstream::Context, String) {
+        let client = async_nats::connect(self.server.url()).await.unwrap();
+        (async_nats::jetstream::new(client), self.name.replace(' ', "_20"))
     }
 
     pub(crate) fn options(&self, retention: Retention) -> NatsOptions {

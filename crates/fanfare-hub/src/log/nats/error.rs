@@ -4,7 +4,10 @@ use async_nats::{
     ConnectError,
     jetstream::{
         ErrorCode,
-        context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind, RequestError},
+        context::{
+            CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
+            PublishError, PublishErrorKind, RequestError,
+        },
         stream::{DeleteMessageError, DeleteMessageErrorKind, PurgeError},
     },
 };
@@ -23,7 +26,9 @@ pub enum NatsError {
     #[error("NATS cannot be reached")]
     Connect(#[from] ConnectError),
     /// The server has no JetStream.
-    #[error("JetStream is not enabled: start nats-server with -js, or enable it in its configuration")]
+    #[error(
+        "JetStream is not enabled: start nats-server with -js, or enable it in its configuration"
+    )]
     NoJetStream,
     /// There is a stream of this name which is set up in another way.
     #[error("the stream {stream} does not fit: {what}; delete it, or give the log another name")]

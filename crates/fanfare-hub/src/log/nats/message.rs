@@ -59,10 +59,17 @@ pub(super) enum What {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct BatchHead {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) key: Option<String>,
+    pub(super) key: Option<UsedKey>,
+    /// The newest event that had been dropped of forgotten topics, as far as its sender knew: a topic that begins
+    /// may be one of them.
+    #[serde(default)]
+    pub(super) forgotten: u64,
+    /// Topics that its sender did not know: what is left of those that are forgotten does not count any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) begins: Vec<String>,
     /// Left out where the subject tells the only one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    topics: Vec<String>,
+    pub(super) topics: Vec<String>,
     /// The topic of each event, and the size of its data in bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) events: Vec<(usize, u64)>,
@@ -71,14 +78,33 @@ pub(super) struct BatchHead {
     pub(super) ends: Vec<usize>,
 }
 
+/// An idempotency key, hashed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct UsedKey {
+    pub(super) hash: String,
+    /// Keys that were used in front of this message are forgotten.
+    pub(super) keys_from: u64,
+}
+
 /// Events of a topic are dropped: what went before is not needed any more to know this of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) topic: String,
     #[serde(flatten)]
     pub(super) restored: Restored,
-    /// All of them are, and the topic begins anew.
-    pub(super) is_erased: bool,
+    pub(super) why: Why,
+}
+
+/// Why events of a topic are dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Why {
+    /// They are beyond the limits.
+    Beyond,
+    /// It has none left, and will be forgotten: its end does not count any more.
+    Over,
+    /// All of them are erased, and the topic begins anew.
+    Erased,
 }
 
 /// Topics are forgotten that have no event left.
@@ -130,8 +156,13 @@ impl Body {
 }
 
 impl Outgoing {
-    /// `None` if it cannot be written.
-    pub(super) fn batch(subjects: &Subjects, head: Head, batch: &Batch) -> Option<Self> {
+    /// `known` is what its sender knows. `None` if it cannot be written.
+    pub(super) fn batch(
+        subjects: &Subjects,
+        head: Head,
+        batch: &Batch,
+        known: BatchHead,
+    ) -> Option<Self> {
         let mut topics: Vec<&TopicName> = vec![];
         let mut index_of = |name| {
             topics.iter().position(|topic| *topic == name).unwrap_or_else(|| {
@@ -147,8 +178,7 @@ impl Outgoing {
             [one] => (subjects.events(one), vec![]),
             _ => (subjects.batches(), topics.iter().map(|name| name.as_str().into()).collect()),
         };
-        let key = batch.idempotency_key.as_ref().map(hashed);
-        let what = What::Batch(BatchHead { key, topics, events, ends });
+        let what = What::Batch(BatchHead { topics, events, ends, ..known });
         let bodies: Vec<_> = batch.events.iter().map(to_write).collect();
         let body = serde_json::to_vec(&bodies).ok()?.into();
         Some(Self { subject, head: Head { what, ..head }, body, behind: None })
@@ -190,7 +220,11 @@ impl Incoming {
         if let What::Batch(batch) = &head.what {
             topics = match subjects.topic(subject) {
                 Some(topic) => vec![topic],
-                None => batch.topics.iter().map(|name| TopicName::new(name).ok()).collect::<Option<_>>()?,
+                None => batch
+                    .topics
+                    .iter()
+                    .map(|name| TopicName::new(name).ok())
+                    .collect::<Option<_>>()?,
             };
             let mut indexes = batch.events.iter().map(|(topic, _)| topic).chain(&batch.ends);
             if batch.events.len() > MAX_EVENTS || indexes.any(|&index| index >= topics.len()) {

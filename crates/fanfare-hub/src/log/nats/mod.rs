@@ -18,7 +18,7 @@ mod reading;
 mod trimming;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -41,8 +41,8 @@ use tokio::{
 };
 
 use super::{
-    Answer, AppendError, Appended, Batch, Committed, IdempotencyKey, Log, Page, Read, ReadError, Retention,
-    Size, Tail, Timestamp, TopicState,
+    Answer, AppendError, Appended, Batch, Committed, IdempotencyKey, Log, Page, Read, ReadError,
+    Retention, Size, Tail, Timestamp, TopicState,
 };
 use crate::{Selection, TopicName};
 use error::{refused, unreadable};
@@ -55,8 +55,8 @@ pub use error::NatsError;
 
 /// Batches that may wait for the reader of the tail.
 const TAIL_BATCHES: usize = 64;
-
-
+/// How often a batch is sent when other hubs are faster.
+const ATTEMPTS: usize = 8;
 
 /// How a [`NatsLog`] is opened.
 #[derive(Debug, Clone)]
@@ -139,7 +139,8 @@ impl NatsLog {
     pub async fn open(url: &str, seed: u64, options: NatsOptions) -> Result<Self, NatsError> {
         let (patience, connections) = (options.patience, Arc::new(Connections::default()));
         let connecting = stream::connect(url, patience, connections.clone());
-        let client = timeout(patience, connecting).await.map_err(|_| NatsError::Late(patience))??;
+        let client =
+            timeout(patience, connecting).await.map_err(|_| NatsError::Late(patience))??;
         let context = jetstream::ContextBuilder::new().timeout(patience).ack_timeout(patience);
         let context = context.build(client.clone());
         let subjects = Subjects::new(&options.name);
@@ -287,9 +288,12 @@ impl Shared {
         outcome
     }
 
+    /// Time that runs backwards is taken for the newest there was.
     fn head(&self, time: Timestamp, what: What) -> Head {
-        let newest = self.replica().index.newest();
-        Head { nonce: fastrand::u64(..), time: time.0, newest, what }
+        let replica = self.replica();
+        // What is known by other messages must be known when they are deleted.
+        let (time, newest) = (time.max(replica.time).0, replica.index.newest());
+        Head { nonce: fastrand::u64(..), time, newest, what }
     }
 
     /// Publishes a message, and waits for what comes of it.
@@ -313,7 +317,8 @@ impl Shared {
 
     async fn publish(&self, message: &Outgoing, id: Option<&str>) -> Result<Published, NatsError> {
         let most = self.client.server_info().max_payload;
-        let (publish, size) = message.to_publish(id).ok_or(NatsError::TooLarge { size: 0, most })?;
+        let (publish, size) =
+            message.to_publish(id).ok_or(NatsError::TooLarge { size: 0, most })?;
         if size > most {
             return Err(NatsError::TooLarge { size, most });
         }
@@ -328,32 +333,36 @@ impl Shared {
             return Err(AppendError::TooLarge(what.into()));
         }
         self.check_topics(&batch)?;
-        if let Some(answer) = self.replica().answer(&batch, &self.options.retention) {
-            return answered(answer);
+        let retention = &self.options.retention;
+        let mut answer = self.replica().answer(&batch, retention);
+        let mut id = batch.idempotency_key.as_ref().map(|key| self.id(key, batch.time));
+        for _ in 0..ATTEMPTS {
+            if let Some(answer) = answer {
+                return answered(answer);
+            }
+            let known = self.replica().to_send(&batch, retention);
+            let head = self.head(batch.time, What::Batch(BatchHead::default()));
+            let message = Outgoing::batch(&self.subjects, head, &batch, known);
+            let message =
+                message.ok_or_else(|| AppendError::TooLarge("it cannot be written".into()))?;
+            let outcome = self.send(&message, id.take().as_deref()).await.map_err(refused)?;
+            if outcome != Outcome::Stale {
+                return answered(outcome);
+            }
+            // Other hubs were faster, or the server has had this key: it may have been forgotten here, or been
+            // refused. Then it is as new.
+            let known = self.inquire(|replica| replica.answer(&batch, retention)).await;
+            answer = known.map_err(refused)?;
         }
-        let head = self.head(batch.time, What::Batch(BatchHead::default()));
-        let message = Outgoing::batch(&self.subjects, head, &batch);
-        let message = message.ok_or_else(|| AppendError::TooLarge("it cannot be written".into()))?;
-        let id = batch.idempotency_key.as_ref().map(|key| self.id(key, batch.time));
-        let mut outcome = self.send(&message, id.as_deref()).await.map_err(refused)?;
-        if outcome == Outcome::Stale {
-            // The server has had this key. It may have been forgotten here, or been refused: then it is as new.
-            let retention = &self.options.retention;
-            let answer = self.inquire(|replica| replica.answer(&batch, retention)).await;
-            outcome = match answer.map_err(refused)? {
-                Some(answer) => answer,
-                None => self.send(&message, None).await.map_err(refused)?,
-            };
-        }
-        answered(outcome)
+        Err(refused(NatsError::Conflict))
     }
 
     fn check_topics(&self, batch: &Batch) -> Result<(), AppendError> {
         let replica = self.replica();
         let most = self.options.max_topics;
-        let mut topics = batch.events.iter().map(|event| &event.topic).chain(&batch.ends);
-        let is_full = replica.index.size().topics >= most as u64;
-        if is_full && topics.any(|topic| !replica.index.knows(topic)) {
+        let topics = batch.events.iter().map(|event| &event.topic).chain(&batch.ends);
+        let new = topics.filter(|topic| !replica.index.knows(topic)).collect::<BTreeSet<_>>().len();
+        if new > 0 && replica.index.size().topics + new as u64 > most as u64 {
             return Err(AppendError::Full(format!("there are at most {most} topics").into()));
         }
         Ok(())

@@ -54,7 +54,11 @@ impl Shared {
         let records = wanted.events.into_iter().map(|(index, topic, time)| {
             let body = bodies.get_mut(index).and_then(Option::take);
             let event = body.and_then(|body| body.event(topic)).ok_or_else(foreign)?;
-            Ok(Record { position: Position(super::message::position(sequence, index)), time, event })
+            Ok(Record {
+                position: Position(super::message::position(sequence, index)),
+                time,
+                event,
+            })
         });
         records.collect()
     }
@@ -69,7 +73,9 @@ impl Shared {
         // Any server of a cluster may have answered, and not have it yet.
         match self.stream.get_raw_message(sequence).await {
             Ok(found) => Ok(Some(found.payload)),
-            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                Ok(None)
+            }
             Err(error) => Err(NatsError::Nats(error.into())),
         }
     }

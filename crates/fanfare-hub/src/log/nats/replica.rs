@@ -3,16 +3,18 @@
 //! Every hub applies all of them, and comes to the same. A message may be deleted only when what is left leads to
 //! the same: a [`Kept`] takes the place of the messages whose events it drops.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fanfare_fanout::Position;
 
-use super::message::{BatchHead, Body, Forgotten, Incoming, Kept, What, hashed, place, position};
+use super::message::{
+    BatchHead, Body, Forgotten, Incoming, Kept, UsedKey, What, Why, hashed, place, position,
+};
 use crate::{
     TopicName,
     log::{
         Appended, Batch, Committed, IdempotencyKey, Record, Retention, Timestamp,
-        index::{self, Index},
+        index::{self, Index, Restored},
         keys::Keys,
     },
 };
@@ -76,12 +78,14 @@ pub(super) struct Garbage {
     pub(super) gone: BTreeMap<TopicName, Gone>,
     /// Those that were refused.
     refused: Vec<u64>,
-    /// Those for several topics that have nothing left, with their topics.
-    unused: BTreeMap<u64, Vec<TopicName>>,
+    /// Those for several topics that have nothing left.
+    unused: BTreeMap<u64, Several>,
     /// Those that have something left.
     several: BTreeMap<u64, Several>,
-    /// How many messages for several topics there are for one of them, and which one ended it.
-    in_several: HashMap<TopicName, usize>,
+    /// How many messages for several topics there are for one of them, and how many of these end it.
+    in_several: Counts,
+    ended_in_several: Counts,
+    /// Which one has ended it.
     ended_by: HashMap<TopicName, u64>,
 }
 
@@ -92,11 +96,38 @@ pub(super) struct Gone {
     sequence: u64,
 }
 
-/// A message for several topics, and how many of its events and ends are left.
+/// A message for several topics, which may end some, and how many of its events and ends are left.
 #[derive(Debug)]
 struct Several {
     left: usize,
     topics: Vec<TopicName>,
+    ends: Vec<TopicName>,
+}
+
+#[derive(Debug, Default)]
+struct Counts(HashMap<TopicName, usize>);
+
+impl Counts {
+    fn add(&mut self, names: &[TopicName]) {
+        for name in names {
+            *self.0.entry(name.clone()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, names: &[TopicName]) {
+        for name in names {
+            if let Some(count) = self.0.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    self.0.remove(name);
+                }
+            }
+        }
+    }
+
+    fn has(&self, name: &TopicName) -> bool {
+        self.0.contains_key(name)
+    }
 }
 
 /// What came of a message.
@@ -133,8 +164,10 @@ impl Replica {
             What::Kept(kept) => self.keep(sequence, kept),
             What::Forgotten(forgotten) => self.forget(sequence, forgotten),
         };
-        if !matches!(applied.outcome, Outcome::Done | Outcome::Appended(Appended { is_repeated: false, .. }))
-        {
+        if !matches!(
+            applied.outcome,
+            Outcome::Done | Outcome::Appended(Appended { is_repeated: false, .. })
+        ) {
             self.garbage.refused.push(sequence);
         }
         applied
@@ -142,9 +175,18 @@ impl Replica {
 
     fn append(&mut self, message: &Incoming, batch: &BatchHead, retention: &Retention) -> Applied {
         self.keys.trim(self.time, retention);
-        let key = batch.key.clone().map(|key| IdempotencyKey(key.into()));
+        if let Some(used) = &batch.key {
+            self.keys.forget_while(|earlier| earlier.sequence < used.keys_from);
+        }
+        let key = batch.key.as_ref().map(|used| IdempotencyKey(used.hash.as_str().into()));
         if let Some(refused) = self.refusal(message, batch, key.as_ref()) {
             return Applied { outcome: refused, committed: vec![] };
+        }
+        self.index.advance_forgotten(batch.forgotten);
+        for name in batch.begins.iter().filter_map(|name| TopicName::new(name).ok()) {
+            if self.index.oldest_of(&name).is_none() && !self.index.has_ended(&name) {
+                self.index.forget(&name);
+            }
         }
         for (index, &(topic, size)) in batch.events.iter().enumerate() {
             let known = Known { topic: message.topics[topic].clone(), time: self.time, size };
@@ -175,7 +217,41 @@ impl Replica {
         }
         let topics = batch.events.iter().map(|(topic, _)| topic).chain(&batch.ends);
         let mut topics = topics.map(|&topic| &message.topics[topic]);
-        topics.find(|topic| self.index.has_ended(topic)).cloned().map(Outcome::Ended)
+        if let Some(ended) = topics.clone().find(|topic| self.index.has_ended(topic)) {
+            return Some(Outcome::Ended(ended.clone()));
+        }
+        // Its sender could not say what it may have dropped.
+        let is_stale = batch.forgotten < self.index.forgotten();
+        (is_stale && topics.any(|topic| !self.index.knows(topic))).then_some(Outcome::Stale)
+    }
+
+    /// What a sender of a batch has to say of what it knows.
+    pub(super) fn to_send(&self, batch: &Batch, retention: &Retention) -> BatchHead {
+        let key = batch.idempotency_key.as_ref().map(|key| UsedKey {
+            hash: hashed(key),
+            keys_from: self.keys_from(batch.time, retention),
+        });
+        let topics = batch.events.iter().map(|event| &event.topic).chain(&batch.ends);
+        let begins: BTreeSet<_> = topics.filter(|topic| !self.index.knows(topic)).collect();
+        let begins = begins.into_iter().map(|topic| topic.as_str().to_owned()).collect();
+        BatchHead { key, forgotten: self.index.forgotten(), begins, ..BatchHead::default() }
+    }
+
+    /// Topics that have ended, and have no event left: what is to be known of them when their end does not count
+    /// any more.
+    pub(super) fn ended_and_empty(&self, most: usize) -> Vec<(TopicName, Restored)> {
+        let ended = self.index.empty().map(|(name, _)| name).take(most);
+        let ended = ended.filter(|name| self.index.has_ended(name)).filter_map(|name| {
+            let known = self.index.to_restore(name, u64::MAX)?;
+            Some((name.clone(), Restored { ended: None, ..known }))
+        });
+        ended.collect()
+    }
+
+    /// The message that used the oldest key that is known at this time.
+    pub(super) fn keys_from(&self, now: Timestamp, retention: &Retention) -> u64 {
+        let left = self.keys.oldest_left(self.time.max(now), retention);
+        left.map_or(self.applied + 1, |used| used.sequence)
     }
 
     /// The answer that was given for a key.
@@ -217,20 +293,24 @@ impl Replica {
     fn keep(&mut self, sequence: u64, kept: &Kept) -> Applied {
         let stale = Applied { outcome: Outcome::Stale, committed: vec![] };
         let Ok(name) = TopicName::new(&kept.topic) else { return stale };
-        if kept.is_erased && self.index.newest_of(&name) > Some(kept.restored.newest) {
+        let is_erased = kept.why == Why::Erased;
+        if is_erased && self.index.newest_of(&name) > Some(kept.restored.newest) {
             return stale;
         }
         let mut dropped = self.index.drop_through(&name, kept.restored.dropped);
         let mut committed = vec![];
-        if kept.is_erased {
+        if is_erased {
             dropped.extend(self.index.drop_through(&name, u64::MAX));
             self.index.erase(&name);
             committed.push(Committed::Erased(name.clone(), Position(self.index.newest())));
         }
+        if kept.why == Why::Over {
+            self.index.begin_anew(&name);
+        }
         self.index.restore(&name, &kept.restored);
-        let is_end_known_without = kept.is_erased || kept.restored.ended.is_some();
+        let is_end_known_without = kept.why != Why::Beyond || kept.restored.ended.is_some();
         self.garbage.release(&name, &dropped, is_end_known_without);
-        let through = if kept.is_erased {
+        let through = if kept.why != Why::Beyond {
             sequence
         } else {
             // The message of the newest one may hold others that are kept.
@@ -263,9 +343,8 @@ impl Replica {
             self.garbage.events.insert(name, sequence);
         }
         self.index.advance_forgotten(forgotten.dropped);
-        let is_told = |name: &TopicName| {
-            forgotten.topics.iter().any(|(told, _)| told == name.as_str())
-        };
+        let is_told =
+            |name: &TopicName| forgotten.topics.iter().any(|(told, _)| told == name.as_str());
         if self.garbage.gone.keys().all(is_told) {
             self.garbage.forgotten = sequence;
         }
@@ -282,12 +361,17 @@ impl Replica {
         let messages = garbage.refused.iter().chain(unused).copied();
         let events = garbage.events.iter().filter(|(_, until)| **until <= oldest_key).take(most);
         let events: Vec<_> = events.map(|(name, until)| (name.clone(), *until)).collect();
-        let kept = garbage.kept.iter().take(most);
-        let gone = garbage.gone.iter().filter(|(name, _)| {
-            let has_events = garbage.events.contains_key(*name)
-                && events.binary_search_by(|(one, _)| one.cmp(name)).is_err();
-            !has_events && !garbage.in_several.contains_key(*name)
-        });
+        let has_events = |name: &TopicName| {
+            garbage.events.contains_key(name)
+                && events.binary_search_by(|(one, _)| one.cmp(name)).is_err()
+        };
+        // What has brought an ended topic back has to be there as long as its end.
+        let kept = garbage.kept.iter();
+        let kept =
+            kept.filter(|(name, _)| !has_events(name) && !garbage.ended_in_several.has(name));
+        let kept = kept.take(most);
+        let gone = garbage.gone.iter();
+        let gone = gone.filter(|(name, _)| !has_events(name) && !garbage.in_several.has(name));
         let gone: Vec<_> = gone.take(most).map(|(name, gone)| (name.clone(), *gone)).collect();
         Clearable {
             // The newest message stays.
@@ -334,13 +418,9 @@ impl Garbage {
         let messages: BTreeSet<_> = cleared.messages.iter().collect();
         self.refused.retain(|sequence| !messages.contains(sequence));
         for sequence in messages {
-            for name in self.unused.remove(sequence).into_iter().flatten() {
-                if let Entry::Occupied(mut count) = self.in_several.entry(name) {
-                    *count.get_mut() -= 1;
-                    if *count.get() == 0 {
-                        count.remove();
-                    }
-                }
+            if let Some(Several { topics, ends, .. }) = self.unused.remove(sequence) {
+                self.in_several.remove(&topics);
+                self.ended_in_several.remove(&ends);
             }
         }
         remove(&mut self.events, &cleared.events);
@@ -356,18 +436,13 @@ impl Garbage {
         if let [_] = **topics {
             return;
         }
-        for name in topics {
-            *self.in_several.entry(name.clone()).or_default() += 1;
-        }
-        for &topic in &batch.ends {
-            self.ended_by.insert(topics[topic].clone(), *sequence);
-        }
-        match batch.events.len() + batch.ends.len() {
-            0 => drop(self.unused.insert(*sequence, topics.clone())),
-            left => {
-                self.several.insert(*sequence, Several { left, topics: topics.clone() });
-            }
-        }
+        let ends: Vec<_> = batch.ends.iter().map(|&topic| topics[topic].clone()).collect();
+        self.ended_by.extend(ends.iter().map(|name| (name.clone(), *sequence)));
+        self.in_several.add(topics);
+        self.ended_in_several.add(&ends);
+        let left = batch.events.len() + ends.len();
+        let list = if left == 0 { &mut self.unused } else { &mut self.several };
+        list.insert(*sequence, Several { left, topics: topics.clone(), ends });
     }
 
     /// These events are dropped, and perhaps the end of their topic is known without its message.
@@ -379,7 +454,7 @@ impl Garbage {
             if several.left == 0
                 && let Some(several) = self.several.remove(&sequence)
             {
-                self.unused.insert(sequence, several.topics);
+                self.unused.insert(sequence, several);
             }
         }
     }

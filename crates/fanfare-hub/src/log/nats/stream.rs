@@ -42,7 +42,8 @@ pub(super) async fn connect(
     patience: Duration,
     connections: std::sync::Arc<Connections>,
 ) -> Result<Client, NatsError> {
-    let servers: Result<Vec<ServerAddr>, _> = url.split(',').map(|one| one.trim().parse()).collect();
+    let servers: Result<Vec<ServerAddr>, _> =
+        url.split(',').map(|one| one.trim().parse()).collect();
     let servers = servers.map_err(|error: std::io::Error| NatsError::Address(error.into()))?;
     let take_note = move |event| {
         match event {

@@ -88,7 +88,9 @@ mod tests {
             let topic = TopicName::new(name).unwrap();
             let subject = subjects.events(&topic);
             let token = subject.strip_prefix("my_20log.log.event.").unwrap();
-            assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+            assert!(
+                token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            );
             assert_eq!(subjects.topic(&subject), Some(topic));
         }
         for strange in ["my_20log.log.batch", "other.log.event.a", "my_20log.log.event._2", ""] {

@@ -5,18 +5,22 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream::{
-    Message,
-    consumer::{DeliverPolicy, pull},
-    stream::LastRawMessageErrorKind,
+use async_nats::{
+    self as nats, HeaderMap, Subject,
+    jetstream::{
+        Message,
+        consumer::{DeliverPolicy, pull},
+        stream::LastRawMessageErrorKind,
+    },
 };
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
     NatsError, Shared, State, TailState,
     message::Incoming,
-    replica::{Applied, before},
+    replica::{Applied, Replica, before},
     stream::{self, pause},
 };
 use crate::log::Committed;
@@ -40,35 +44,58 @@ impl Messages {
             consumer.messages().await.map_err(|error| NatsError::Nats(error.into()))
         };
         let patience = shared.options.patience;
-        let messages = timeout(patience, beginning).await.map_err(|_| NatsError::Late(patience))??;
+        let messages =
+            timeout(patience, beginning).await.map_err(|_| NatsError::Late(patience))??;
         Ok(Self(messages))
     }
 
-    async fn next(&mut self) -> Result<Message, NatsError> {
-        match self.0.next().await {
-            Some(message) => message.map_err(|error| NatsError::Nats(error.into())),
-            None => Err(NatsError::Nats("the messages have ended".into())),
-        }
+    async fn next(&mut self) -> Result<Received, NatsError> {
+        let Some(message) = self.0.next().await else {
+            return Err(NatsError::Nats("the messages have ended".into()));
+        };
+        let message = message.map_err(|error| NatsError::Nats(error.into()))?;
+        let sequence = message.info().map_err(NatsError::Nats)?.stream_sequence;
+        let Message { message: nats::Message { subject, headers, payload, .. }, .. } = message;
+        Ok(Received { sequence, subject, headers, payload })
     }
 }
 
+/// A message of the stream.
+struct Received {
+    sequence: u64,
+    subject: Subject,
+    headers: Option<HeaderMap>,
+    payload: Bytes,
+}
+
+/// How often a stream is read from its beginning when something is deleted meanwhile.
+const ATTEMPTS: usize = 8;
+
 /// Applies all that is in the stream, and tells nobody.
 pub(super) async fn catch_up(shared: &Shared) -> Result<(), NatsError> {
-    let found = shared.ask().await?.state;
-    let (first, until) = (found.first_sequence, found.last_sequence);
-    let mut messages = Messages::behind(shared).await?;
-    let has_any = first <= until && until > 0;
-    while has_any && shared.replica().applied < until {
-        let next = timeout(shared.options.patience, messages.next());
-        let message = next.await.map_err(|_| NatsError::Late(shared.options.patience))??;
-        apply(shared, message)?;
+    for _ in 0..ATTEMPTS {
+        *shared.replica() = Replica::default();
+        let found = shared.ask().await?.state;
+        let mut left = found.messages;
+        let mut messages = Messages::behind(shared).await?;
+        while left > 0 && shared.replica().applied < found.last_sequence {
+            let patience = shared.options.patience;
+            let next = timeout(patience, messages.next());
+            let message = next.await.map_err(|_| NatsError::Late(patience))??;
+            left -= u64::from(message.sequence <= found.last_sequence);
+            apply(shared, message);
+        }
+        // nats-server leaves out more than was deleted when something is deleted.
+        if left == 0 {
+            // What is missing was deleted before now, so what is known of that is there by now.
+            let settled_at = shared.ask().await?.state.last_sequence;
+            let mut replica = shared.replica();
+            replica.settled_at = settled_at;
+            replica.applied = replica.applied.max(found.last_sequence);
+            return Ok(());
+        }
     }
-    // What is missing in front of it was deleted before now, so what is known of that is there by now.
-    let settled_at = shared.ask().await?.state.last_sequence;
-    let mut replica = shared.replica();
-    replica.settled_at = settled_at;
-    replica.applied = replica.applied.max(until);
-    Ok(())
+    Err(NatsError::Nats("too much is deleted from the stream while it is read".into()))
 }
 
 /// Applies what comes, and tells it, until the log is closed.
@@ -89,7 +116,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the log is away");
             }
         }
-        failures = if shared.replica().applied > before { 0 } else { failures + 1 };
+        if shared.replica().applied > before {
+            failures = 0;
+            continue;
+        }
+        failures += 1;
         let mut state = shared.state.subscribe();
         let over = state.wait_for(|state| *state != State::Open);
         if timeout(pause(failures), over).await.is_ok() {
@@ -117,7 +148,7 @@ async fn follow(shared: &Shared) -> Result<(), NatsError> {
             _ = state.changed() => {}
             // What is with the server that was connected to is of no use any more.
             _ = connections.changed() => return Err(NatsError::Conflict),
-            message = messages.next() => take(shared, message?).await?,
+            message = messages.next() => receive(shared, message?).await?,
             _ = looks.tick() => {
                 if shared.replica().applied < expected {
                     return Err(NatsError::Conflict);
@@ -138,9 +169,23 @@ struct Taken {
     has_jumped: bool,
 }
 
+/// Takes the next message. When some of one subject are deleted, nats-server (2.9) moves consumers that are behind
+/// to where that subject goes on, past messages of all others. So where something is missing it is looked for.
+async fn receive(shared: &Shared, message: Received) -> Result<(), NatsError> {
+    let applied = shared.replica().applied;
+    if message.sequence > applied + 1
+        && let Some(first) = shared.first_behind(applied).await?
+        && first.sequence < message.sequence
+    {
+        take(shared, first).await?;
+        return Err(NatsError::Conflict);
+    }
+    take(shared, message).await
+}
+
 /// Applies a message, tells it, and gives its sender the outcome.
-async fn take(shared: &Shared, message: Message) -> Result<(), NatsError> {
-    let Some(taken) = apply(shared, message)? else { return Ok(()) };
+async fn take(shared: &Shared, message: Received) -> Result<(), NatsError> {
+    let Some(taken) = apply(shared, message) else { return Ok(()) };
     let (outcome, mut committed) = match taken.applied {
         Some(applied) => (Some(applied.outcome), applied.committed),
         None => (None, vec![]),
@@ -161,19 +206,12 @@ async fn take(shared: &Shared, message: Message) -> Result<(), NatsError> {
 }
 
 /// Applies a message, if it has not been.
-fn apply(shared: &Shared, message: Message) -> Result<Option<Taken>, NatsError> {
-    let sequence = message.info().map_err(NatsError::Nats)?.stream_sequence;
-    let Message { message, .. } = message;
-    let incoming = Incoming::read(
-        &shared.subjects,
-        sequence,
-        &message.subject,
-        message.headers.as_ref(),
-        message.payload,
-    );
+fn apply(shared: &Shared, message: Received) -> Option<Taken> {
+    let Received { sequence, subject, headers, payload } = message;
+    let incoming = Incoming::read(&shared.subjects, sequence, &subject, headers.as_ref(), payload);
     let mut replica = shared.replica();
     if sequence <= replica.applied {
-        return Ok(None);
+        return None;
     }
     let has_jumped = sequence > replica.applied + 1;
     if has_jumped {
@@ -183,11 +221,11 @@ fn apply(shared: &Shared, message: Message) -> Result<Option<Taken>, NatsError> 
     let Some(incoming) = incoming else {
         tracing::warn!(sequence, "there is a message in the stream that is not fanfare's");
         (replica.applied, replica.nonce) = (sequence, None);
-        return Ok(Some(Taken { sequence, nonce: None, applied: None, has_jumped }));
+        return Some(Taken { sequence, nonce: None, applied: None, has_jumped });
     };
     let nonce = Some(incoming.head.nonce);
     let applied = Some(replica.apply(incoming, &shared.options.retention));
-    Ok(Some(Taken { sequence, nonce, applied, has_jumped }))
+    Some(Taken { sequence, nonce, applied, has_jumped })
 }
 
 impl Shared {
@@ -198,6 +236,23 @@ impl Shared {
         };
         if tail.send(committed).await.is_err() {
             *self.tail() = TailState::Gone;
+        }
+    }
+
+    /// The first message behind one.
+    async fn first_behind(&self, sequence: u64) -> Result<Option<Received>, NatsError> {
+        let next = self.stream.raw_message_builder().sequence(sequence + 1);
+        match next.next_by_subject(self.subjects.all()).send().await {
+            Ok(found) => Ok(Some(Received {
+                sequence: found.sequence,
+                subject: found.subject,
+                headers: Some(found.headers),
+                payload: found.payload,
+            })),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                Ok(None)
+            }
+            Err(error) => Err(NatsError::Nats(error.into())),
         }
     }
 
@@ -218,7 +273,8 @@ impl Shared {
             Err(error) => return Err(NatsError::Nats(error.into())),
         };
         let (subject, headers) = (&*found.subject, Some(&found.headers));
-        let found = Incoming::read(&self.subjects, applied, subject, headers, found.payload.clone());
+        let found =
+            Incoming::read(&self.subjects, applied, subject, headers, found.payload.clone());
         if found.is_some_and(|found| found.head.nonce == nonce) {
             return Ok(());
         }

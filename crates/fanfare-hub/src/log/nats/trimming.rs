@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{
     NatsError, Shared,
     error::deleted,
-    message::{Forgotten, Kept, Outgoing, What},
+    message::{Forgotten, Kept, Outgoing, What, Why},
     replica::{Clearable, Outcome},
 };
 use crate::{
@@ -38,7 +38,9 @@ impl Shared {
                 Vec::from_iter(kept)
             })
             .await?;
-        let keeping = stream::iter(beyond.into_iter().map(|(name, restored)| self.keep(name, restored, false)));
+        let keeping = stream::iter(
+            beyond.into_iter().map(|(name, restored)| self.keep(name, restored, Why::Beyond)),
+        );
         // Where another hub was faster, the next time will do.
         keeping.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
         self.forget(now).await?;
@@ -51,7 +53,7 @@ impl Shared {
             let known = self.inquire(|replica| replica.index.to_restore(name, u64::MAX)).await?;
             let Some(known) = known else { return Ok(false) };
             let restored = Restored { ended: None, ..known };
-            if self.keep(name.clone(), restored, true).await? {
+            if self.keep(name.clone(), restored, Why::Erased).await? {
                 return Ok(true);
             }
         }
@@ -59,13 +61,13 @@ impl Shared {
     }
 
     /// Says what is kept of a topic; tells whether no other hub was faster.
-    async fn keep(&self, name: TopicName, restored: Restored, is_erased: bool) -> Result<bool, NatsError> {
+    async fn keep(&self, name: TopicName, restored: Restored, why: Why) -> Result<bool, NatsError> {
         let subject = self.subjects.kept(&name);
         let (behind, time) = {
             let replica = self.replica();
             (replica.kept.get(&name).copied().unwrap_or_default(), replica.time)
         };
-        let kept = Kept { topic: name.as_str().to_owned(), restored, is_erased };
+        let kept = Kept { topic: name.as_str().to_owned(), restored, why };
         let message = Outgoing::of(subject, self.head(time, What::Kept(kept)), Some(behind));
         match self.send(&message, None).await {
             Ok(outcome) => Ok(outcome == Outcome::Done),
@@ -77,15 +79,20 @@ impl Shared {
     /// Forgets topics without events, and keys that are too old.
     async fn forget(&self, now: Timestamp) -> Result<(), NatsError> {
         loop {
+            let ended = self.replica().ended_and_empty(MOST_FORGOTTEN);
+            let over = ended.into_iter().map(|(name, known)| self.keep(name, known, Why::Over));
+            stream::iter(over).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
             let (time, count, forgotten, has_old_keys) = {
                 let replica = self.replica();
-                let empty: Vec<_> = replica.index.empty().take(MOST_FORGOTTEN).collect();
+                let empty = replica.index.empty().take(MOST_FORGOTTEN);
+                let empty = empty.filter(|(name, _)| !replica.index.has_ended(name));
+                let empty = Vec::from_iter(empty);
                 let dropped = replica.index.forgotten_with(empty.iter().map(|(name, _)| *name));
                 let gone = replica.garbage.gone.iter().map(|(name, gone)| (name, gone.newest));
                 let topics = empty.iter().copied().chain(gone.take(MOST_FORGOTTEN));
-                let topics = topics.map(|(name, newest)| (name.as_str().to_owned(), newest)).collect();
-                let left = replica.keys.oldest_left(now, &self.options.retention);
-                let keys_from = left.map_or(replica.applied + 1, |used| used.sequence);
+                let topics =
+                    topics.map(|(name, newest)| (name.as_str().to_owned(), newest)).collect();
+                let keys_from = replica.keys_from(now, &self.options.retention);
                 let oldest = replica.keys.oldest();
                 let has_old_keys = oldest.is_some_and(|used| used.sequence < keys_from);
                 (replica.time, empty.len(), Forgotten { topics, dropped, keys_from }, has_old_keys)
@@ -126,7 +133,10 @@ impl Shared {
 
     /// Deletes the messages with this subject in front of this one.
     async fn purge(&self, subject: String, until: u64) -> Result<(), NatsError> {
-        self.stream.purge().filter(subject).sequence(until).await?;
+        // nats-server takes the first one for all of them.
+        if until > 1 {
+            self.stream.purge().filter(subject).sequence(until).await?;
+        }
         Ok(())
     }
 }
