@@ -29,8 +29,8 @@ pub(super) struct Reader {
     place: Option<ByteString>,
     /// The upstream is a hub.
     is_hub: bool,
-    /// It has been said that the upstream is lost.
-    is_lost: bool,
+    /// Why the upstream is lost, as it was said.
+    lost: Option<String>,
 }
 
 /// Why it is asked anew.
@@ -51,7 +51,7 @@ impl Reader {
         come: Sender,
         place: Option<ByteString>,
     ) -> Self {
-        Self { relay, upstream, come, place, is_hub: false, is_lost: false }
+        Self { relay, upstream, come, place, is_hub: false, lost: None }
     }
 
     pub(super) async fn run(mut self) {
@@ -60,12 +60,13 @@ impl Reader {
             self.relay.disconnected();
             let (topic, upstream) = (self.relay.topic(), self.upstream.shown());
             tracing::error!(%topic, upstream, error = chain(&refused), "nothing can be relayed");
-            self.is_lost = true;
+            self.lost = None;
             if let Refused::Stream(Error::UnsendableId { .. }) = refused {
                 // Without it a gap is told.
                 self.place = Some(ByteString::new());
             }
-            sleep(PAUSE).await;
+            // Hubs that have asked each other in the same moment do not do so again.
+            sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
         }
     }
 
@@ -117,7 +118,7 @@ impl Reader {
         let via = Via::read(&opened.headers);
         self.is_hub = via.is_some();
         self.relay.connected(via.unwrap_or_default())?;
-        self.is_lost = false;
+        self.lost = None;
         let (topic, upstream) = (self.relay.topic(), self.upstream.shown());
         tracing::info!(%topic, upstream, behind = &*place, "relaying");
         match &self.place {
@@ -137,10 +138,11 @@ impl Reader {
         self.relay.disconnected();
         let (topic, upstream) = (self.relay.topic(), self.upstream.shown());
         let reason = explain(reason);
-        if std::mem::replace(&mut self.is_lost, true) {
+        if self.lost.as_ref() == Some(&reason) {
             tracing::debug!(%topic, upstream, reason, ?delay, "the upstream is still lost");
         } else {
             tracing::warn!(%topic, upstream, reason, "the upstream is lost: it is asked again");
+            self.lost = Some(reason);
         }
     }
 
