@@ -69,7 +69,7 @@ impl Relay {
     /// The name is too long for the place to have one.
     pub fn new(hub: Hub, topic: TopicName) -> Result<Self, TopicError> {
         let place = TopicName::new(&[PLACES, topic.as_str()].concat())?;
-        hub.courses().add(topic.clone());
+        hub.courses().ask(&topic);
         let metrics = hub.metrics().relayed(&topic);
         Ok(Self { hub, topic, place, metrics, run: fastrand::u64(..), passages: AtomicU64::new(0) })
     }
@@ -151,8 +151,9 @@ impl Relay {
         Ok(())
     }
 
-    /// The upstream is lost.
-    pub fn disconnected(&self) {
+    /// The upstream gives nothing, and is asked from now on.
+    pub fn ask(&self) {
+        self.hub.courses().ask(&self.topic);
         self.metrics.connected.set(0);
     }
 }

@@ -74,7 +74,7 @@ pub(crate) struct Courses(Mutex<HashMap<TopicName, Course>>);
 #[derive(Debug, Default)]
 struct Course {
     upstream: Via,
-    /// Of the streams that are open now.
+    /// Of the streams that are open now, those that began since the upstream was asked.
     downstream: Vec<Arc<Via>>,
 }
 
@@ -90,13 +90,14 @@ impl Courses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The topic comes from elsewhere.
-    pub(crate) fn add(&self, topic: TopicName) {
-        self.lock().entry(topic).or_default();
+    /// The topic comes from elsewhere, where it is asked for from now on.
+    pub(crate) fn ask(&self, topic: &TopicName) {
+        self.lock().entry(topic.clone()).or_default().downstream.clear();
     }
 
-    /// Notes which hubs the topic has come through. Those that ask at the same moment know of each other
-    /// all the same: whoever asks is noted before they are answered.
+    /// Notes which hubs the topic has come through. Hubs that ask each other in the same moment find out all
+    /// the same: at least one of them was asked after it had asked, and before it is answered. Followers from
+    /// before that are refused where they ask, or have what they say of themselves from nowhere.
     pub(crate) fn came(&self, topic: &TopicName, own: Epoch, via: Via) -> Result<(), Circle> {
         let mut courses = self.lock();
         let course = courses.entry(topic.clone()).or_default();
@@ -148,7 +149,7 @@ mod tests {
 
     fn relayed() -> Arc<Courses> {
         let courses = Arc::new(Courses::default());
-        courses.add(news());
+        courses.ask(&news());
         courses
     }
 
@@ -193,5 +194,15 @@ mod tests {
         assert!(courses.came(&news(), own(), via("b")).is_err());
         drop(follower);
         assert!(courses.came(&news(), own(), via("b")).is_ok());
+    }
+
+    #[test]
+    fn nobody_keeps_a_topic_from_coming_by_saying_the_name_of_its_upstream() {
+        let courses = relayed();
+        let liar = courses.follow(&news().into(), own(), via("b")).unwrap();
+        assert!(courses.came(&news(), own(), via("b")).is_err());
+        courses.ask(&news());
+        assert!(courses.came(&news(), own(), via("b")).is_ok());
+        drop(liar);
     }
 }

@@ -57,7 +57,7 @@ impl Reader {
     pub(super) async fn run(mut self) {
         loop {
             let Err(refused) = self.follow().await;
-            self.relay.disconnected();
+            self.relay.ask();
             let (topic, upstream) = (self.relay.topic(), self.upstream.shown());
             tracing::error!(%topic, upstream, error = chain(&refused), "nothing can be relayed");
             self.lost = None;
@@ -72,6 +72,7 @@ impl Reader {
 
     /// Follows it until it refuses.
     async fn follow(&mut self) -> Result<std::convert::Infallible, Refused> {
+        self.relay.ask();
         let mut source = self.upstream.source(self.place.as_deref().unwrap_or_default())?;
         loop {
             let item = self.next(&mut source).await;
@@ -135,7 +136,7 @@ impl Reader {
     }
 
     fn lose(&mut self, reason: &Error, delay: Duration) {
-        self.relay.disconnected();
+        self.relay.ask();
         let (topic, upstream) = (self.relay.topic(), self.upstream.shown());
         let reason = explain(reason);
         if self.lost.as_ref() == Some(&reason) {
