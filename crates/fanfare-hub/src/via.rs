@@ -96,8 +96,8 @@ impl Courses {
     }
 
     /// Notes which hubs the topic has come through. Hubs that ask each other in the same moment find out all
-    /// the same: at least one of them was asked after it had asked, and before it is answered. Followers from
-    /// before that are refused where they ask, or have what they say of themselves from nowhere.
+    /// the same: at least one of them was asked after it had asked, and before it is answered. One that
+    /// followed before that finds out itself.
     pub(crate) fn came(&self, topic: &TopicName, own: Epoch, via: Via) -> Result<(), Circle> {
         let mut courses = self.lock();
         let course = courses.entry(topic.clone()).or_default();

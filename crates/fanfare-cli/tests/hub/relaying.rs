@@ -17,8 +17,8 @@ use tokio::{
 
 use crate::support::{Folder, Hub, within};
 
-/// A server that is no hub. What it answers, one connection after the other, it was told; with the last
-/// answer the connection stays open.
+/// A server that is no hub. What it answers, one connection after the other, it was told: headers, an empty
+/// line, and events. With the last answer the connection stays open.
 struct Source {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -58,8 +58,7 @@ async fn serve(listener: TcpListener, answers: &[&str], heads: Arc<Mutex<Vec<Str
         let (mut stream, _) = listener.accept().await.unwrap();
         let head = read_head(&mut stream).await;
         heads.lock().unwrap().push(head);
-        let start =
-            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        let start = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n";
         let answer = answers[index.min(answers.len() - 1)];
         stream.write_all([start, answer].concat().as_bytes()).await.unwrap();
         if index + 1 >= answers.len() {
@@ -206,9 +205,9 @@ async fn kills_of_hub_and_relay_in_turn_lose_nothing_and_double_nothing() {
 async fn a_source_that_is_no_hub_is_asked_behind_its_own_ids_also_by_a_new_process() {
     let folder = Folder::new();
     let source = Source::start(&[
-        "id: x1\ndata: 0\n\nid: x2\ndata: 1\n\n",
-        "id: x3\ndata: 2\n\n",
-        "id: x4\ndata: 3\n\n",
+        "\r\nid: x1\ndata: 0\n\nid: x2\ndata: 1\n\n",
+        "\r\nid: x3\ndata: 2\n\n",
+        "\r\nid: x4\ndata: 3\n\n",
     ])
     .await;
     let mut relay = folder.serve(&["--relay", &source.url()]).await;
@@ -228,7 +227,7 @@ async fn a_source_that_is_no_hub_is_asked_behind_its_own_ids_also_by_a_new_proce
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_source_without_ids_may_have_lost_is_told_by_a_gap() {
     let folder = Folder::new();
-    let source = Source::start(&["data: 0\n\n", "data: 1\n\n"]).await;
+    let source = Source::start(&["\r\ndata: 0\n\n", "\r\ndata: 1\n\n"]).await;
     let mut relay = folder.serve(&["--relay", &source.url()]).await;
     let lost = r#"gap {"reason":"lost"}"#;
     assert_eq!(all(&folder, &relay, 3).await, ["0", lost, "1"]);
@@ -258,9 +257,35 @@ async fn what_the_upstream_has_dropped_is_told_by_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_with_another_log_than_before_is_relayed_behind_a_gap() {
+    let folder = Folder::new();
+    let address = free();
+    let origin = serve_at(&folder, &address, &["--memory"]).await;
+    publish(&origin.url("/sse/news"), "0").await;
+    let relay = folder.serve(&["--relay", &origin.url("/sse/news")]).await;
+    assert_eq!(all(&folder, &relay, 1).await, ["0"]);
+    origin.stop().await;
+    let origin = serve_at(&folder, &address, &["--memory"]).await;
+    publish(&origin.url("/sse/news"), "1").await;
+    assert_eq!(all(&folder, &relay, 3).await, ["0", r#"gap {"reason":"lost"}"#, "1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hub_says_when_a_token_expires_is_no_event_of_the_topic() {
+    let folder = Folder::new();
+    let source = Source::start(&[
+        "fanfare-via: other\r\n\r\nid: 1\ndata: 0\n\nevent: expired\ndata: {}\n\n",
+        "fanfare-via: other\r\n\r\nevent: expired\nid: 2\ndata: 1\n\n",
+    ])
+    .await;
+    let relay = folder.serve(&["--relay", &source.url()]).await;
+    assert_eq!(all(&folder, &relay, 2).await, ["0", "1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_too_large_here_is_left_out_and_told() {
     let folder = Folder::new();
-    let large = format!("data: 0\n\ndata: {}\n\ndata: 1\n\n", "x".repeat(5000)).leak();
+    let large = format!("\r\ndata: 0\n\ndata: {}\n\ndata: 1\n\n", "x".repeat(5000)).leak();
     let source = Source::start(vec![&*large].leak()).await;
     let words = ["--relay", &source.url(), "--set", "limits.max_body=1KiB"];
     let relay = folder.serve(&words).await;
@@ -342,7 +367,7 @@ async fn a_hub_that_asks_for_tokens_is_given_one_from_a_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silence_that_is_too_long_is_a_loss() {
     let folder = Folder::new();
-    let source = Source::start(&["id: 1\ndata: 0\n\n"]).await;
+    let source = Source::start(&["\r\nid: 1\ndata: 0\n\n"]).await;
     let config = format!("relay = [{{ url = \"{}\", idle_timeout = \"1s\" }}]\n", source.url());
     folder.write("relay.toml", &config);
     let _relay = folder.serve(&["--config", "relay.toml"]).await;
@@ -353,7 +378,7 @@ async fn a_silence_that_is_too_long_is_a_loss() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_of_the_whole_log_leave_the_place_alone() {
     let folder = Folder::new();
-    let source = Source::start(&["id: x1\ndata: 0\n\n", ":\n\n"]).await;
+    let source = Source::start(&["\r\nid: x1\ndata: 0\n\n", "\r\n:\n\n"]).await;
     let limits = ["--set", "log.max_events=10", "--set", "log.trim_every=100ms"];
     let url = source.url();
     let words = [&["--relay", &*url], &limits[..]].concat();
