@@ -27,8 +27,7 @@ pub struct Relay {
     topic: TopicName,
     place: TopicName,
     metrics: Relayed,
-    /// What keeps the keys of this process apart from those of others.
-    run: u64,
+    seed: u64,
     passages: AtomicU64,
 }
 
@@ -62,16 +61,17 @@ enum ToldReason {
 }
 
 impl Relay {
-    /// The topic of the hub. There it is known from now on that it comes from elsewhere.
+    /// The topic of the hub. There it is known from now on that it comes from elsewhere. `seed`, drawn at random,
+    /// keeps the idempotency keys apart from those of another process.
     ///
     /// # Errors
     ///
     /// The name is too long for the place to have one.
-    pub fn new(hub: Hub, topic: TopicName) -> Result<Self, TopicError> {
+    pub fn new(hub: Hub, topic: TopicName, seed: u64) -> Result<Self, TopicError> {
         let place = TopicName::new(&[PLACES, topic.as_str()].concat())?;
         hub.courses().ask(&topic);
         let metrics = hub.metrics().relayed(&topic);
-        Ok(Self { hub, topic, place, metrics, run: fastrand::u64(..), passages: AtomicU64::new(0) })
+        Ok(Self { hub, topic, place, metrics, seed, passages: AtomicU64::new(0) })
     }
 
     /// How the log keeps places: the newest of each topic, whatever the limits of others.
@@ -102,7 +102,7 @@ impl Relay {
     /// Nothing, so far, behind a place.
     pub fn passage(&self, place: ByteString) -> Passage {
         let number = self.passages.fetch_add(1, Ordering::Relaxed);
-        let key = format!("{}\n{:x}-{number}", self.place, self.run);
+        let key = format!("{}\n{:x}-{number}", self.place, self.seed);
         Passage {
             topic: self.topic.clone(),
             events: vec![],
@@ -172,11 +172,6 @@ impl Passage {
         let gap = Gap { reason: GapReason::Lost, missed, requested: None, resumed_from: None };
         self.gaps += 1;
         self.events.push(of_wire(&gap.to_event(), self.topic.clone()));
-    }
-
-    /// Goes on behind this id of the upstream.
-    pub fn set_place(&mut self, place: ByteString) {
-        self.place = place;
     }
 }
 

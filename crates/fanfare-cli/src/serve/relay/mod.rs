@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) fn begin(settings: &Settings, hub: &Hub) -> Result<JoinSet<()>, ServeError> {
     let mut relays = JoinSet::new();
     for one in &settings.top.relay.0 {
-        let relay = Relay::new(hub.clone(), one.topic.clone());
+        let relay = Relay::new(hub.clone(), one.topic.clone(), fastrand::u64(..));
         let relay = relay.map_err(|error| ServeError::Relay { topic: one.topic.clone(), error })?;
         relays.spawn(run(Arc::new(relay), one.clone(), settings.clone()));
     }
