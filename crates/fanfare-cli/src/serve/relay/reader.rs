@@ -29,7 +29,7 @@ pub(super) struct Reader {
     place: Option<ByteString>,
     /// The upstream is a hub.
     is_hub: bool,
-    /// Why the upstream is lost, as it was said.
+    /// Why nothing comes, as it was said last.
     lost: Option<String>,
 }
 
@@ -57,10 +57,7 @@ impl Reader {
     pub(super) async fn run(mut self) {
         loop {
             let Err(refused) = self.follow().await;
-            self.relay.ask();
-            let (topic, upstream) = (self.relay.topic(), self.upstream.shown());
-            tracing::error!(%topic, upstream, error = chain(&refused), "nothing can be relayed");
-            self.lost = None;
+            self.lose(chain(&refused));
             if let Refused::Stream(Error::UnsendableId { .. }) = refused {
                 // Without it a gap is told.
                 self.place = Some(ByteString::new());
@@ -82,7 +79,7 @@ impl Reader {
                 Some(Ok(Item::Opened(opened))) => self.open(&opened, place).await?,
                 Some(Ok(Item::Event(event))) if self.is_farewell(&event, &place) => {}
                 Some(Ok(Item::Event(event))) => self.send(Word::Event(event), place).await,
-                Some(Ok(Item::Reconnecting { reason, delay })) => self.lose(&reason, delay),
+                Some(Ok(Item::Reconnecting { reason, .. })) => self.lose(explain(&reason)),
                 Some(Ok(_)) => {}
                 Some(Err(error)) if error.is_final() => return Err(Refused::Stream(error)),
                 Some(Err(error)) => {
@@ -135,15 +132,15 @@ impl Reader {
         self.is_hub && event.name() == EXPIRED && self.place.as_ref() == Some(place)
     }
 
-    fn lose(&mut self, reason: &Error, delay: Duration) {
+    /// Says why nothing comes, once for each reason in a row.
+    fn lose(&mut self, why: String) {
         self.relay.ask();
         let (topic, upstream) = (self.relay.topic(), self.upstream.shown());
-        let reason = explain(reason);
-        if self.lost.as_ref() == Some(&reason) {
-            tracing::debug!(%topic, upstream, reason, ?delay, "the upstream is still lost");
+        if self.lost.as_ref() == Some(&why) {
+            tracing::debug!(%topic, upstream, why, "still nothing comes from the upstream");
         } else {
-            tracing::warn!(%topic, upstream, reason, "the upstream is lost: it is asked again");
-            self.lost = Some(reason);
+            tracing::warn!(%topic, upstream, why, "nothing comes from the upstream: it is asked again");
+            self.lost = Some(why);
         }
     }
 
