@@ -1,6 +1,6 @@
 //! From the upstream to the queue.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use fanfare_client::{Error, Event, EventSource, Item, Opened};
 use fanfare_hub::{Circle, Relay, Via};
@@ -68,7 +68,7 @@ impl Reader {
     }
 
     /// Follows it until it refuses.
-    async fn follow(&mut self) -> Result<std::convert::Infallible, Refused> {
+    async fn follow(&mut self) -> Result<Infallible, Refused> {
         self.relay.ask();
         let mut source = self.upstream.source(self.place.as_deref().unwrap_or_default())?;
         loop {
