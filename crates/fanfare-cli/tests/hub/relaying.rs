@@ -146,6 +146,7 @@ async fn a_topic_of_another_hub_is_served_on_with_names_and_ids_of_its_own() {
     let origin = folder.serve(&["--memory"]).await;
     publish(&origin.url("/sse/news?event=greeting"), "before").await;
     let relay = folder.serve(&["--relay", &origin.url("/sse/news")]).await;
+    assert_eq!(relay.line("relay"), format!("news from {}", origin.url("/sse/news")));
     publish(&origin.url("/sse/news"), "after").await;
     assert_eq!(all(&folder, &relay, 2).await, ["before", "after"]);
     let events = folder.events(&relay, "/sse/news?from=earliest", 2).await;
@@ -397,6 +398,19 @@ async fn limits_of_the_whole_log_leave_the_place_alone() {
     relay.ended().await;
     let _relay = folder.serve(&words).await;
     assert!(source.heads(3).await[2].contains("last-event-id: x1\r\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_relay_is_whole_and_its_place_is_not_exported() {
+    let folder = Folder::new();
+    let source = Source::start(&["\r\nid: x1\ndata: 0\n\n"]).await;
+    let relay = folder.serve(&["--relay", &source.url(), "--data", "data"]).await;
+    assert_eq!(all(&folder, &relay, 1).await, ["0"]);
+    relay.stop().await;
+    let verified = folder.run(&["log", "verify", "data"]).await;
+    assert_eq!((verified.status, &*verified.stderr), (Some(0), ""));
+    let exported = folder.run(&["log", "export", "data"]).await;
+    assert_eq!(exported.stdout, "{\"topic\":\"news\",\"data\":\"0\"}\n");
 }
 
 #[tokio::test]
