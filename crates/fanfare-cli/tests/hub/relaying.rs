@@ -269,6 +269,19 @@ async fn an_upstream_with_another_log_than_before_is_relayed_behind_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_whose_topic_has_ended_is_asked_until_it_begins_anew() {
+    let folder = Folder::new();
+    let origin = folder.serve(&["--memory"]).await;
+    let url = origin.url("/sse/news");
+    publish(&format!("{url}?end=true"), "0").await;
+    let relay = folder.serve(&["--relay", &url]).await;
+    relay.says("its topics have ended").await;
+    assert_eq!(client().delete(&url).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    publish(&url, "1").await;
+    assert_eq!(all(&folder, &relay, 2).await, ["0", "1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_hub_says_when_a_token_expires_is_no_event_of_the_topic() {
     let folder = Folder::new();
     let source = Source::start(&[
