@@ -10,13 +10,14 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use super::{
+    PAUSE,
     queue::{Sender, Word},
     upstream::{Unasked, Upstream, explain},
 };
 use crate::stderr::chain;
 
 /// How long to wait before an upstream is asked again that has refused.
-const PAUSE: Duration = Duration::from_secs(10);
+const LONG_PAUSE: Duration = Duration::from_secs(10);
 /// The word of a hub to the holder of a token, which is no event of the topic.
 const EXPIRED: &str = "expired";
 
@@ -40,6 +41,8 @@ enum Refused {
     Stream(Error),
     #[error("{0}: hubs relay from each other in a circle, leave one relay out")]
     Circle(#[from] Circle),
+    #[error("the token has expired")]
+    Expired,
     #[error(transparent)]
     Unasked(#[from] Unasked),
 }
@@ -62,8 +65,10 @@ impl Reader {
                 // Without it a gap is told.
                 self.place = Some(ByteString::new());
             }
+            // There may be another one.
+            let pause = if matches!(refused, Refused::Expired) { PAUSE } else { LONG_PAUSE };
             // Hubs that have asked each other in the same moment do not do so again.
-            sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
         }
     }
 
@@ -77,7 +82,9 @@ impl Reader {
             match item {
                 None => self.send(Word::Place, place).await,
                 Some(Ok(Item::Opened(opened))) => self.open(&opened, place).await?,
-                Some(Ok(Item::Event(event))) if self.is_farewell(&event, &place) => {}
+                Some(Ok(Item::Event(event))) if self.is_farewell(&event, &place) => {
+                    return Err(Refused::Expired);
+                }
                 Some(Ok(Item::Event(event))) => self.send(Word::Event(event), place).await,
                 Some(Ok(Item::Reconnecting { reason, .. })) => self.lose(explain(&reason)),
                 Some(Ok(_)) => {}
