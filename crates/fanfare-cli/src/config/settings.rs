@@ -37,11 +37,11 @@ settings! {
         retention: Rules = Rules::default(),
         /// Streams of other servers that the hub follows and keeps, with its own ids: `[[relay]]` with `url`, the
         /// stream of a hub or of any other server, and what may be left out: `topic`, the topic that it is
-        /// here (that of a hub, or the last part of the path); `token`, or `token_file`, which is read
-        /// again when the token is refused or has expired, for `Authorization: Bearer`; `headers`, such as `{ x-key = "value" }`; `from`,
-        /// where it begins the first time: `earliest` (with `from=earliest` in the query, which hubs know) or
-        /// `latest`; `idle_timeout`, the silence after which the connection counts as lost (`45s`, or
-        /// `none`).
+        /// here (that of a hub, or the last part of the path); `token`, for `Authorization: Bearer`, or
+        /// `token_file`, which is read again when the token is refused or has expired; `headers`, such as
+        /// `{ x-key = "value" }`; `from`, where it begins the first time: `earliest` (with `from=earliest` in
+        /// the query, which hubs know) or `latest`; `idle_timeout`, the silence after which the connection
+        /// counts as lost (`45s`, or `none`).
         relay: Relays = Relays::default(),
     }
 
