@@ -40,6 +40,8 @@ pub enum GapReason {
     Expired,
     /// The id that it asked to resume after is not of this log.
     Unknown,
+    /// Events were lost on the way to the log: where it has its events from could not give them.
+    Lost,
 }
 
 impl Gap<'_> {

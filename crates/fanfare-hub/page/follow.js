@@ -163,6 +163,7 @@ function gapText({ reason, missed, resumed_from: resumedFrom }) {
     return `${what} missing here: this page was too slow.${after}`
   }
   if (reason === 'expired') return `Events are missing here: they are no longer kept.${after}`
+  if (reason === 'lost') return 'Events may be missing here: the hub could not have them from its upstream.'
   return `Events may be missing here: the hub has another log than before.${after}`
 }
 

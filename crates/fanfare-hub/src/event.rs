@@ -1,10 +1,10 @@
 //! How an event of the log looks on the wire.
 
-use fanfare_wire::Event;
+use fanfare_wire::{ByteString, Event, EventName};
 use serde::Serialize;
 
 use crate::{
-    Coding,
+    Coding, TopicName,
     log::{NewEvent, Record},
 };
 
@@ -37,6 +37,15 @@ struct Envelope<'a> {
     data: &'a str,
     /// Milliseconds since 1970.
     time: u64,
+}
+
+/// What is appended of an event that came over the wire: all but its id.
+pub(crate) fn of_wire(event: &Event, topic: TopicName) -> NewEvent {
+    let is_named = event.name() != Event::DEFAULT_NAME;
+    let name = is_named.then(|| EventName::new(event.name().to_owned()).ok()).flatten();
+    // What is kept for long keeps no chunk alive.
+    let data = ByteString::from(event.data());
+    NewEvent { topic, name, retry: event.retry(), data }
 }
 
 /// The event without its id, which a channel stamps.

@@ -23,6 +23,7 @@ use crate::{
     own::OwnTopic,
     stats::Reporter,
     subscription::{Followed, Observer, Parked, Request, Subscription, before_kept},
+    via::Courses,
 };
 
 /// Tells the time. The hub reads no clock itself.
@@ -40,6 +41,7 @@ struct Core {
     stats: Arc<OwnTopic>,
     observer: Arc<Observer>,
     health: Health,
+    courses: Arc<Courses>,
     delivering: JoinHandle<()>,
     reporting: JoinHandle<()>,
 }
@@ -123,6 +125,7 @@ impl Hub {
             stats,
             observer: Arc::new(Observer { metrics, live, clock }),
             health: Health::default(),
+            courses: Arc::default(),
             delivering,
             reporting,
         }))
@@ -146,6 +149,11 @@ impl Hub {
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.observer.metrics
+    }
+
+    /// The ways of topics between hubs.
+    pub(crate) fn courses(&self) -> &Arc<Courses> {
+        &self.0.courses
     }
 
     /// Who is told of what subscribers are given.

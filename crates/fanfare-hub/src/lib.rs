@@ -11,16 +11,20 @@ mod live;
 pub mod log;
 mod metrics;
 mod own;
+mod relay;
 pub mod server;
 mod stats;
 mod subscription;
 mod times;
 mod topic;
+mod via;
 
 pub use fanfare_fanout::{Bounds, Digest, Epoch, Frame, Position};
 
 pub use coding::Coding;
 pub use event::Format;
 pub use hub::{Clock, From, Hub, Subscribed};
+pub use relay::{Passage, Relay};
 pub use subscription::Subscription;
 pub use topic::{MAX_TOPIC_BYTES, Selection, Selector, TopicError, TopicName};
+pub use via::{Circle, VIA, Via};

@@ -93,7 +93,7 @@ fn hint(key: &str) -> String {
         let sections = Settings::SECTIONS.iter().map(table_name);
         let anywhere = keys.iter().copied().find(|one| one.rsplit('.').next() == Some(key));
         let anywhere = anywhere.map(|key| format!(": did you mean `{key}`?"));
-        let tops = sections.chain(["retention"]).filter(|name| !name.is_empty());
+        let tops = sections.chain(["retention", "relay"]).filter(|name| !name.is_empty());
         return anywhere.unwrap_or_else(|| nearest::hint(key, tops));
     };
     let prefix = format!("{section}.");

@@ -6,9 +6,11 @@ mod file;
 mod nearest;
 mod print;
 mod reference;
+mod relays;
 mod rules;
 mod settings;
 mod table;
+mod tables;
 mod value;
 
 use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf};
@@ -18,9 +20,10 @@ use value::Raw;
 
 pub(crate) use check::{Options, run};
 pub(crate) use print::print;
+pub(crate) use relays::{Credential, Relay};
 pub(crate) use settings::{Auth, Limits, Log, Settings};
 pub(crate) use table::Origin;
-pub(crate) use value::{Durable, Engine, LogFormat, LogUrl, Storage};
+pub(crate) use value::{Durable, Engine, LogFormat, LogUrl, RelayFrom, Storage, quote};
 
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = "fanfare.toml";

@@ -20,9 +20,9 @@ const INTRODUCTION: &str = "\
 variable `FANFARE_…` is a warning, because the environment is shared.
 
 Durations are written `250ms`, `15s`, `10m`, `1h 30m` or `7d`; sizes `64KiB`, `1MiB` or `10GB`. In the
-environment and in `--set` the items of a list are separated by commas, and `[[retention]]` is
-written as TOML: `[{ topics = \"news/*\", max_age = \"7d\" }]`. Paths are relative to the working
-directory.
+environment and in `--set` the items of a list are separated by commas, and `[[retention]]` and
+`[[relay]]` are written as TOML: `[{ topics = \"news/*\", max_age = \"7d\" }]`. Paths are relative to
+the working directory.
 
 This page is printed by `fanfare config reference`; a test holds it against the program.
 ";
@@ -31,9 +31,11 @@ pub(super) fn reference() -> String {
     let mut settings = Settings::default();
     let mut text = INTRODUCTION.to_owned();
     for (section, entries) in Settings::by_section(settings.entries()) {
-        let title = if section.name().is_empty() { "retention" } else { section.name() };
-        let brackets = if section.name().is_empty() { ("[[", "]]") } else { ("[", "]") };
-        let _ = writeln!(text, "\n## `{}{title}{}`\n", brackets.0, brackets.1);
+        let title = match section.name() {
+            "" => "`[[retention]]` and `[[relay]]`".to_owned(),
+            name => format!("`[{name}]`"),
+        };
+        let _ = writeln!(text, "\n## {title}\n");
         if !section.name().is_empty() {
             let _ = write!(text, "{}", unindent(section.doc));
         }

@@ -14,6 +14,7 @@ use fanfare_hub::{
 };
 
 use super::{
+    relays::Relays,
     rules::Rules,
     table::{Entry, Section, Setting, settings},
     value::{Durable, Filter, LogFormat, LogUrl, Secret, Size, Storage, Times, Url, WebOrigin},
@@ -34,6 +35,14 @@ settings! {
         /// first rule that selects a topic is the one that counts for it. Without one, `log.max_events`
         /// and its like are the only limits.
         retention: Rules = Rules::default(),
+        /// Streams of other servers that the hub follows and keeps, with its own ids: `[[relay]]` with `url`, the
+        /// stream of a hub or of any other server, and what may be left out: `topic`, the topic that it is
+        /// here (that of a hub, or the last part of the path); `token`, for `Authorization: Bearer`, or
+        /// `token_file`, which is read again when the token is refused or has expired; `headers`, such as
+        /// `{ x-key = "value" }`; `from`, where it begins the first time: `earliest` (with `from=earliest` in
+        /// the query, which hubs know) or `latest`; `idle_timeout`, the silence after which the connection
+        /// counts as lost (`45s`, or `none`).
+        relay: Relays = Relays::default(),
     }
 
     /// Where the hub listens, and how it ends.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use fanfare_hub::{
-    Coding, Selector,
+    Coding, Selector, TopicName,
     auth::Algorithm,
     server::{ForwardingHeader, Network},
 };
@@ -66,6 +66,10 @@ pub(crate) struct Url(pub(crate) http::Uri);
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct LogUrl(pub(crate) String);
 
+/// The address of a stream that is relayed. Its credentials are shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct RelayUrl(pub(crate) url::Url);
+
 /// A time drawn at random from a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Times(pub(crate) RangeInclusive<Duration>);
@@ -113,6 +117,19 @@ impl LogUrl {
             }
         };
         self.0.split(',').map(without).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl std::fmt::Debug for RelayUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl RelayUrl {
+    /// Without what may open doors.
+    pub(crate) fn shown(&self) -> String {
+        format!("{}{}", self.0.origin().ascii_serialization(), self.0.path())
     }
 }
 
@@ -196,7 +213,7 @@ fn with_article(noun: &str) -> String {
 }
 
 /// A string of TOML: one of JSON, but for DEL.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }
 
@@ -466,6 +483,33 @@ impl Scalar for Url {
     }
 }
 
+impl Scalar for RelayUrl {
+    kinds!("the URL of a stream, such as \"https://hub.example/sse/news\"");
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // The value is not told back: it may hold a password.
+        let url = url::Url::parse(text).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        url.map(Self).ok_or_else(|| format!("it is not {}", Self::KIND))
+    }
+
+    fn write(&self) -> String {
+        self.shown()
+    }
+}
+
+impl Scalar for TopicName {
+    kinds!("a topic");
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::new(text).map_err(|error| error.to_string())
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Scalar for LogUrl {
     kinds!(
         "the address of a log that hubs share, such as \"nats://127.0.0.1:4222\" or \"redis://127.0.0.1:6379\""
@@ -536,6 +580,14 @@ choice! {
     Storage, "\"file\" or \"memory\"" {
         File = "file",
         Memory = "memory",
+    }
+}
+
+choice! {
+    /// Where a relay begins that has no place yet.
+    RelayFrom, "\"earliest\" or \"latest\"" {
+        Earliest = "earliest",
+        Latest = "latest",
     }
 }
 

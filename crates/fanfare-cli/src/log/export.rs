@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use fanfare_hub::{
-    Epoch, Selector,
+    Epoch, Selection, Selector,
     log::{Log, Record},
 };
 use fanfare_wire::EventName;
@@ -37,12 +37,20 @@ pub(super) async fn print(
 ) -> Result<(), Failure> {
     let epoch = with_ids.then(|| log.epoch());
     let mut progress = Progress::new(events);
-    let mut pages = Pages::new(log, topics);
+    let mut pages = Pages::new(log, selection(topics));
     while let Some(records) = pages.next().await.map_err(LogError::Read)? {
         write(&records, epoch).map_err(Failure::Stdout)?;
         progress.add(records.len());
     }
     Ok(())
+}
+
+/// These topics; without any, all that can be published to.
+fn selection(topics: &[Selector]) -> Selection {
+    if topics.is_empty() {
+        return Selector::Prefix("".into()).into();
+    }
+    Selection::new(topics.iter().cloned())
 }
 
 fn write(records: &[Record], epoch: Option<Epoch>) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use fanfare_fanout::Position;
 use fanfare_hub::{
-    Selection, Selector,
+    Selection,
     log::{Log, Read, ReadError, Record, TopicState},
 };
 
@@ -19,11 +19,8 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    /// All events of these topics; without any, of all topics.
-    pub(super) fn new(log: &'a dyn Log, topics: &[Selector]) -> Self {
-        let every = [Selector::Prefix("".into())];
-        let topics = if topics.is_empty() { &every } else { topics };
-        let selection = Selection::new(topics.iter().cloned());
+    /// All events of the selection.
+    pub(super) fn new(log: &'a dyn Log, selection: Selection) -> Self {
         Self { log, selection, after: Position::START }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use fanfare_fanout::Position;
 use fanfare_hub::{
-    TopicName,
+    Selection, TopicName,
     log::{Log, Record, Size},
 };
 
@@ -44,7 +44,7 @@ pub(super) async fn verify(log: &dyn Log, events: u64) -> Result<(), Failure> {
 async fn read(log: &dyn Log, events: u64) -> Result<Found, LogError> {
     let mut progress = Progress::new(events);
     let mut found = Found::default();
-    let mut pages = Pages::new(log, &[]);
+    let mut pages = Pages::new(log, Selection::all());
     while let Some(records) = pages.next().await? {
         found.take(&records);
         progress.add(records.len());

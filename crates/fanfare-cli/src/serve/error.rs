@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use fanfare_hub::{
+    TopicError, TopicName,
     auth::AuthError,
     log::{AppendError, BoxError, OpenError},
     server::TlsError,
@@ -36,6 +37,12 @@ pub(crate) enum ServeError {
          with what there is, and tells its subscribers"
     )]
     Replaced,
+    #[error("the topic {topic} cannot be relayed: give it a shorter `topic`")]
+    Relay {
+        topic: TopicName,
+        #[source]
+        error: TopicError,
+    },
     #[error("the log could not be closed in good order")]
     Close(#[source] AppendError),
     #[error("authentication is not possible")]

@@ -67,6 +67,9 @@ impl Display for Greeting<'_> {
         writeln!(f, "fanfare listens on {url}\n")?;
         writeln!(f, "  page       {url}/")?;
         writeln!(f, "  log        {}", self.log())?;
+        for relay in &self.settings.top.relay.0 {
+            writeln!(f, "  relay      {} from {}", relay.topic, relay.url.shown())?;
+        }
         let token = if self.asks_for_tokens {
             let key = self.key();
             writeln!(

@@ -10,6 +10,7 @@ mod parts;
 
 // While it serves.
 mod greeting;
+mod relay;
 mod signals;
 mod upkeep;
 
@@ -80,6 +81,7 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
     greet(settings, &listener, &opened, auth.as_deref())?;
     let log = opened.log();
     let hub = Hub::new(log.clone(), parts::window(&settings.log), clock.clone());
+    let relays = relay::begin(settings, &hub)?;
     let api = Api::new(hub.clone(), Sse::new(), parts::http(settings));
     let api = auth.clone().into_iter().fold(api, Api::with_auth);
     let upkeep = Upkeep { hub, auth, tls: tls.clone(), clock };
@@ -90,8 +92,9 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
             () = ending => {}
             () = log.replaced() => is_replaced.set(true),
         }
-        // It would find the log closed.
+        // They would find the log closed.
         upkeep.abort();
+        drop(relays);
     };
     let served = server(settings, api, listener, tls).run(ending).await;
     served.map_err(ServeError::Close)?;

@@ -4,7 +4,7 @@ use std::{env, path::PathBuf};
 
 use clap::Args;
 
-use crate::config::{Flag, Sources};
+use crate::config::{Flag, Sources, quote};
 
 const MORE: &str = "\
 Settings come from defaults, a TOML file, variables FANFARE_… and flags; whoever
@@ -31,6 +31,7 @@ Examples:
   fanfare serve
   fanfare serve --memory --listen 127.0.0.1:0
   fanfare serve --listen 0.0.0.0:8080 --secret-file secret.txt
+  fanfare serve --relay https://hub.example/sse/news
   fanfare serve --config hub.toml --set limits.max_body=4MiB
   FANFARE_LOG_DURABILITY=interval fanfare serve --print-config";
 
@@ -68,6 +69,13 @@ pub(crate) struct Options {
     /// times.
     #[arg(long, value_name = "ORIGIN", help_heading = "Address")]
     origin: Vec<String>,
+
+    /// Follow this stream and keep it, under its topic
+    ///
+    /// That of another hub, or of any other server that sends events. May be given several times. Tokens,
+    /// and topics of other names, are set in the file ([[relay]]).
+    #[arg(long, value_name = "URL", help_heading = "Topics of other servers")]
+    relay: Vec<String>,
 
     /// Keep the log in this folder [default: ./fanfare-data]
     #[arg(long, value_name = "FOLDER", help_heading = "Log", conflicts_with = "memory")]
@@ -108,12 +116,15 @@ impl Options {
     fn flags(&self) -> Vec<Flag> {
         let yes = |is: bool| is.then(|| "true".to_owned());
         let list = |items: &[String]| (!items.is_empty()).then(|| items.join(","));
+        let relays = self.relay.iter().map(|url| format!("{{ url = {} }}", quote(url)));
+        let relays = relays.collect::<Vec<_>>().join(", ");
         let flags = [
             ("--listen", "server.listen", self.listen.clone()),
             ("--insecure", "server.insecure", yes(self.insecure)),
             ("--tls-certificate", "tls.certificate", self.tls_certificate.clone()),
             ("--tls-key", "tls.key", self.tls_key.clone()),
             ("--origin", "http.origins", list(&self.origin)),
+            ("--relay", "relay", (!relays.is_empty()).then(|| format!("[{relays}]"))),
             ("--data", "log.data", self.data.clone()),
             // Who names a folder wants it to be used.
             ("--data", "log.memory", self.data.as_ref().map(|_| "false".to_owned())),

@@ -1,6 +1,7 @@
 //! From settings to the hub's parts.
 
 use std::{
+    iter,
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
 };
@@ -8,6 +9,7 @@ use std::{
 use ::http::HeaderValue;
 use fanfare_fanout::{Bounds, Epoch};
 use fanfare_hub::{
+    Relay,
     auth::{self, Auth, KeySource},
     http, limits,
     log::{
@@ -98,7 +100,8 @@ async fn nats(
 fn retention(settings: &Settings) -> Retention {
     let log = &settings.log;
     Retention {
-        rules: settings.top.retention.0.clone(),
+        // The places of relays are kept whatever else is.
+        rules: iter::once(Relay::retention()).chain(settings.top.retention.0.clone()).collect(),
         total: log::Limits {
             max_events: *log.max_events,
             max_age: *log.max_age,

@@ -17,6 +17,9 @@ mod bursts;
 // `serve --log`: hubs that share a log in Redis.
 mod sharing;
 
+// `serve --relay`: topics that follow streams elsewhere.
+mod relaying;
+
 // `pub` in all its modes, against a hub.
 mod publishing;
 

@@ -133,6 +133,24 @@ async fn nothing_is_acknowledged_while_the_log_is_away_and_streams_stay_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_waits_for_a_log_that_is_away_and_leaves_nothing_out() {
+    let folder = Folder::new();
+    let mut redis = Redis::start(&folder, KEPT).await;
+    let origin = folder.serve(&["--memory"]).await;
+    let url = origin.url("/sse/news");
+    let hub = folder.serve(&["--log", &redis.url(), "--relay", &url]).await;
+    assert_eq!(publish(&folder, &origin, "0").await.0, "200");
+    assert_eq!(all(&folder, &hub, 1).await, ["0"]);
+    redis.kill().await;
+    let numbers: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+    let end = folder.feed(&["pub", &url, "--lines"], &numbers[1..].join("\n")).await;
+    assert_eq!(end.status, Some(0), "{end:?}");
+    hub.says("the relay waits for the log").await;
+    redis.start_again().await;
+    assert_eq!(all(&folder, &hub, 1000).await, numbers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hub_ends_when_its_log_turns_out_to_be_another_one() {
     let folder = Folder::new();
     let mut redis = Redis::start(&folder, &["--appendonly", "no"]).await;

@@ -14,6 +14,7 @@ use super::{Answer, Api, ClientAddress, Problem, RequestBody, incoming::Incoming
 use crate::{
     TopicName,
     auth::Identity,
+    event::of_wire,
     log::{Appended, Batch, IdempotencyKey, NewEvent},
     metrics::Refusal,
 };
@@ -236,14 +237,7 @@ fn decode(
     let mut events = vec![];
     while let Some(item) = decoder.decode(chunk)? {
         if let Item::Event(event) = item {
-            let is_named = event.name() != Event::DEFAULT_NAME;
-            let name = is_named
-                .then(|| event.name().to_owned())
-                .and_then(|name| EventName::new(name).ok());
-            let retry = event.retry();
-            // What is kept for long keeps no chunk alive.
-            let data = ByteString::from(event.data());
-            events.push(NewEvent { topic: topic.clone(), name, retry, data });
+            events.push(of_wire(&event, topic.clone()));
         }
     }
     Ok(events)

@@ -27,6 +27,7 @@ use crate::{
     log::{ReadError, Timestamp},
     metrics::Disconnect,
     subscription,
+    via::Follower,
 };
 
 /// What breaks a silence.
@@ -59,6 +60,8 @@ struct Stay {
     end: Option<Disconnect>,
     cut_off: Option<CutOff>,
     _place: Place,
+    /// The hub that follows it, if one does.
+    _follower: Option<Follower>,
 }
 
 /// What somebody else is to read.
@@ -100,6 +103,7 @@ impl Streaming {
         place: Place,
         cut_off: Option<CutOff>,
         expires: Option<Timestamp>,
+        follower: Option<Follower>,
     ) -> Self {
         Self {
             api: api.clone(),
@@ -115,6 +119,7 @@ impl Streaming {
                 end: None,
                 cut_off,
                 _place: place,
+                _follower: follower,
             },
         }
     }

@@ -10,8 +10,8 @@ use super::{
     kept_alive::KeptAlive, stream::Streaming,
 };
 use crate::{
-    Coding, Format, From, Selection, Selector, Subscribed, auth::Identity, coding,
-    event::Representation, log::ReadError, metrics::Refusal,
+    Coding, Format, From, Selection, Selector, Subscribed, VIA, Via, auth::Identity, coding,
+    event::Representation, log::ReadError, metrics::Refusal, via::Follower,
 };
 
 /// The query parameters in which polyfills send the last event id.
@@ -32,6 +32,10 @@ pub(crate) async fn subscribe(
     let representation = Representation { format: format(&query)?, coding };
     let from = from(request, &query)?;
     let mut response = head(api, coding);
+    let hub = follow(api, &selection, request)?;
+    if let Some((told, _)) = &hub {
+        response.headers_mut().extend(told.to_header().map(|told| (VIA, told)));
+    }
     if request.method == Method::HEAD {
         return Ok(response);
     }
@@ -44,7 +48,15 @@ pub(crate) async fn subscribe(
         Subscribed::Stream(subscription) => {
             let cut_off = request.extensions.get::<CutOff>().cloned();
             let expires = identity.expires();
-            let streaming = Streaming::new(api, subscription, coding, place, cut_off, expires);
+            let streaming = Streaming::new(
+                api,
+                subscription,
+                coding,
+                place,
+                cut_off,
+                expires,
+                hub.map(|(_, follower)| follower),
+            );
             let is_on_socket = request.extensions.get::<OnSocket>().is_some();
             if is_on_socket && streaming.may_part() {
                 response.extensions_mut().insert(Detached::new(streaming));
@@ -66,6 +78,20 @@ pub(crate) async fn subscribe(
             Ok(response)
         }
     }
+}
+
+/// A hub that follows this one is told where the stream comes from, unless that is the hub itself.
+fn follow(
+    api: &Api,
+    selection: &Selection,
+    request: &Parts,
+) -> Result<Option<(Via, Follower)>, Problem> {
+    let Some(via) = Via::read(&request.headers) else { return Ok(None) };
+    let followed = api.hub.courses().follow(selection, api.hub.epoch(), via);
+    followed.map(Some).map_err(|circle| {
+        let detail = format!("{circle}: hubs relay from each other in a circle, leave one out");
+        Problem::new(StatusCode::LOOP_DETECTED, detail)
+    })
 }
 
 fn selection(topic: Option<&str>, query: &Query<'_>, most: usize) -> Result<Selection, Problem> {

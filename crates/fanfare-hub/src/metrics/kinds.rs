@@ -117,13 +117,14 @@ impl Kind for Reason {
 }
 
 impl Kind for GapReason {
-    const ALL: &'static [Self] = &[Self::Lagged, Self::Expired, Self::Unknown];
+    const ALL: &'static [Self] = &[Self::Lagged, Self::Expired, Self::Unknown, Self::Lost];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Lagged => "lagged",
             Self::Expired => "expired",
             Self::Unknown => "unknown",
+            Self::Lost => "lost",
         }
     }
 }

@@ -7,12 +7,12 @@ mod kinds;
 
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{counter::Counter, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use serde::Serialize;
 
-use crate::{auth::Reason, log::Size};
+use crate::{TopicName, auth::Reason, log::Size};
 
 use histogram::Histogram;
 use kinds::ByKind;
@@ -47,7 +47,19 @@ pub(crate) struct Metrics {
     pub(crate) pauses: ByKind<Pause>,
     pub(crate) append_seconds: Histogram,
     pub(crate) delivery_seconds: Histogram,
+    relay_connected: Family<Topic, Gauge>,
+    relay_events: Family<Topic, Counter>,
     log: LogGauges,
+}
+
+/// The label of what is counted by topic.
+type Topic = [(&'static str, String); 1];
+
+/// What is told of a topic that follows a stream elsewhere.
+#[derive(Debug)]
+pub(crate) struct Relayed {
+    pub(crate) connected: Gauge,
+    pub(crate) events: Counter,
 }
 
 /// The size of the log, when it was last looked at.
@@ -113,11 +125,14 @@ impl Metrics {
             pauses: ByKind::new(),
             append_seconds: Histogram::new(SECONDS),
             delivery_seconds: Histogram::new(SECONDS),
+            relay_connected: Family::default(),
+            relay_events: Family::default(),
             log: LogGauges::default(),
         };
         metrics.register_present();
         metrics.register_events();
         metrics.register_ends();
+        metrics.register_relays();
         metrics
     }
 
@@ -164,6 +179,24 @@ impl Metrics {
         registry.register("connections_closed", help, self.closings.clone());
         let help = "How often accepting connections paused";
         registry.register("accept_pauses", help, self.pauses.clone());
+    }
+
+    /// Where events come from.
+    fn register_relays(&mut self) {
+        let registry = &mut self.registry;
+        let help = "Whether the upstream of a topic gives its stream";
+        registry.register("relay_connected", help, self.relay_connected.clone());
+        let help = "Events that came from the upstream of a topic, with the gaps told";
+        registry.register("relay_events", help, self.relay_events.clone());
+    }
+
+    /// A topic follows a stream elsewhere.
+    pub(crate) fn relayed(&self, topic: &TopicName) -> Relayed {
+        let labels = [("topic", topic.to_string())];
+        Relayed {
+            connected: self.relay_connected.get_or_create(&labels).clone(),
+            events: self.relay_events.get_or_create(&labels).clone(),
+        }
     }
 
     pub(crate) fn subscriber(&self) -> Subscriber {

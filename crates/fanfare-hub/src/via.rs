@@ -1,0 +1,208 @@
+//! Which hubs a stream has come through, so that none follows itself.
+//!
+//! A hub that asks another one for a stream says its name, the epoch of its log, in `Fanfare-Via`; the
+//! answer names the hub that gives the stream, and those it has the stream from.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use thiserror::Error;
+
+use crate::{Epoch, Selection, TopicName};
+
+/// The header with the names of hubs, the nearest first.
+pub const VIA: HeaderName = HeaderName::from_static("fanfare-via");
+
+/// A stream comes through so many hubs at most.
+const MOST: usize = 32;
+/// The longest name of a hub, in bytes.
+const LONGEST: usize = 64;
+
+/// Names of hubs, the nearest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Via(Vec<Arc<str>>);
+
+/// A stream would come back to a hub that it has come through.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the hub {0} would follow itself")]
+pub struct Circle(Arc<str>);
+
+impl Via {
+    /// What a hub says of itself when it asks for a stream.
+    pub fn of(epoch: Epoch) -> Self {
+        Self(vec![epoch.as_str().into()])
+    }
+
+    /// What the headers say; `None` if they say nothing. What is too much to be true is left out.
+    pub fn read(headers: &HeaderMap) -> Option<Self> {
+        let texts = headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+        let names = texts.flat_map(|text| text.split(',')).map(str::trim);
+        let names = names.filter(|name| (1..=LONGEST).contains(&name.len()));
+        headers.contains_key(VIA).then(|| Self(names.take(MOST).map(Into::into).collect()))
+    }
+
+    /// The header's value.
+    pub fn to_header(&self) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.to_string()).ok()
+    }
+
+    fn then(&self, further: &Self) -> Self {
+        Self(self.0.iter().chain(&further.0).take(MOST).cloned().collect())
+    }
+
+    /// A name that both have is that of a hub which would follow itself.
+    fn check(&self, other: &Self) -> Result<(), Circle> {
+        let common = self.0.iter().find(|name| other.0.contains(name));
+        common.map_or(Ok(()), |name| Err(Circle(name.clone())))
+    }
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+/// Where the topics come from that a hub has from elsewhere, and which hubs have them from it.
+#[derive(Debug, Default)]
+pub(crate) struct Courses(Mutex<HashMap<TopicName, Course>>);
+
+#[derive(Debug, Default)]
+struct Course {
+    upstream: Via,
+    /// Of the streams that are open now, those that began since the upstream was asked.
+    downstream: Vec<Arc<Via>>,
+}
+
+/// A hub that follows this one, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    courses: Arc<Courses>,
+    via: Arc<Via>,
+}
+
+impl Courses {
+    fn lock(&self) -> MutexGuard<'_, HashMap<TopicName, Course>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The topic comes from elsewhere, where it is asked for from now on.
+    pub(crate) fn ask(&self, topic: &TopicName) {
+        self.lock().entry(topic.clone()).or_default().downstream.clear();
+    }
+
+    /// Notes which hubs the topic has come through. Hubs that ask each other in the same moment find out all
+    /// the same: at least one of them was asked after it had asked, and before it is answered. One that
+    /// followed before that finds out itself.
+    pub(crate) fn came(&self, topic: &TopicName, own: Epoch, via: Via) -> Result<(), Circle> {
+        let mut courses = self.lock();
+        let course = courses.entry(topic.clone()).or_default();
+        let downstream = course.downstream.iter();
+        let checked =
+            downstream.map(|hubs| via.check(hubs)).chain([via.check(&Via::of(own))]).collect();
+        course.upstream = if Result::is_ok(&checked) { via } else { Via::default() };
+        checked
+    }
+
+    /// A hub follows the selection from now on. Gives what it is to be told.
+    pub(crate) fn follow(
+        self: &Arc<Self>,
+        selection: &Selection,
+        own: Epoch,
+        via: Via,
+    ) -> Result<(Via, Follower), Circle> {
+        let mut courses = self.lock();
+        let selected = || courses.iter().filter(|(topic, _)| selection.matches(topic));
+        let told = selected().fold(Via::of(own), |told, (_, course)| told.then(&course.upstream));
+        via.check(&told)?;
+        let via = Arc::new(via);
+        for (_, course) in courses.iter_mut().filter(|(topic, _)| selection.matches(topic)) {
+            course.downstream.push(via.clone());
+        }
+        Ok((told, Follower { courses: self.clone(), via }))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        for course in self.courses.lock().values_mut() {
+            course.downstream.retain(|via| !Arc::ptr_eq(via, &self.via));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn via(names: &str) -> Via {
+        Via::read(&HeaderMap::from_iter([(VIA, names.parse().unwrap())])).unwrap()
+    }
+
+    fn news() -> TopicName {
+        TopicName::new("news").unwrap()
+    }
+
+    fn relayed() -> Arc<Courses> {
+        let courses = Arc::new(Courses::default());
+        courses.ask(&news());
+        courses
+    }
+
+    /// It is named `10000000`.
+    fn own() -> Epoch {
+        Epoch::from_seed(1)
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        assert_eq!(via("a, b,c").to_header().unwrap(), "a, b, c");
+        assert_eq!(Via::read(&HeaderMap::new()), None);
+        assert_eq!(via(&"a,".repeat(100)).0.len(), MOST);
+    }
+
+    #[test]
+    fn whoever_asks_is_told_the_whole_way() {
+        let courses = relayed();
+        courses.came(&news(), own(), via("b, c")).unwrap();
+        let (told, _) = courses.follow(&news().into(), own(), via("d")).unwrap();
+        assert_eq!(told, via("10000000, b, c"));
+        let other = TopicName::new("other").unwrap();
+        assert_eq!(courses.follow(&other.into(), own(), via("b")).unwrap().0, via("10000000"));
+    }
+
+    #[test]
+    fn a_hub_that_the_stream_has_come_through_is_refused() {
+        let courses = relayed();
+        courses.came(&news(), own(), via("b, c")).unwrap();
+        assert_eq!(
+            courses.follow(&news().into(), own(), via("c")).unwrap_err(),
+            Circle("c".into())
+        );
+        assert!(courses.follow(&news().into(), own(), via("10000000")).is_err());
+        assert!(courses.came(&news(), own(), via("b, 10000000")).is_err());
+    }
+
+    #[test]
+    fn hubs_that_ask_each_other_at_once_find_out() {
+        let courses = relayed();
+        let (_, follower) = courses.follow(&news().into(), own(), via("b")).unwrap();
+        assert!(courses.came(&news(), own(), via("b")).is_err());
+        drop(follower);
+        assert!(courses.came(&news(), own(), via("b")).is_ok());
+    }
+
+    #[test]
+    fn nobody_keeps_a_topic_from_coming_by_saying_the_name_of_its_upstream() {
+        let courses = relayed();
+        let liar = courses.follow(&news().into(), own(), via("b")).unwrap();
+        assert!(courses.came(&news(), own(), via("b")).is_err());
+        courses.ask(&news());
+        assert!(courses.came(&news(), own(), via("b")).is_ok());
+        drop(liar);
+    }
+}
