@@ -27,8 +27,8 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Answer, AppendError, Appended, Batch, BoxError, Limits, Log, NewEvent, Page, Read, ReadError,
-    Retention, Size, Tail, Timestamp, TopicState,
+    Answer, AppendError, Appended, Batch, BoxError, Heard, Limits, Log, NewEvent, Page, Read,
+    ReadError, Report, Retention, Size, Tail, Timestamp, TopicState,
 };
 use crate::{Selection, Selector, TopicName};
 use link::{Connected, Link};
@@ -84,6 +84,9 @@ pub enum RedisError {
     /// The log is another one than it was, or has lost events that it had.
     #[error("the log in Redis is not the one that it was: events that were acknowledged are gone")]
     Replaced,
+    /// It would be one hub too many.
+    #[error("too many hubs share the log already: what this one tells the others does not count")]
+    Crowded,
     /// The log was closed here.
     #[error("it has been closed")]
     Closed,
@@ -301,15 +304,15 @@ impl Shared {
 
     /// Runs a script that changes something.
     async fn change(&self, call: Call<'_>) -> Result<Reply, AppendError> {
-        let state = *self.state.borrow();
-        let refused = match state {
-            State::Open => None,
-            State::Closed => Some(RedisError::Closed),
-            State::Replaced => Some(RedisError::Replaced),
-        };
-        match refused {
-            Some(refused) => Err(unavailable(refused)),
-            None => self.call(call).await.map_err(refused_by),
+        self.check_open().map_err(unavailable)?;
+        self.call(call).await.map_err(refused_by)
+    }
+
+    fn check_open(&self) -> Result<(), RedisError> {
+        match *self.state.borrow() {
+            State::Open => Ok(()),
+            State::Closed => Err(RedisError::Closed),
+            State::Replaced => Err(RedisError::Replaced),
         }
     }
 
@@ -408,6 +411,15 @@ impl Shared {
         Ok(found)
     }
 
+    async fn exchange(&self, report: &Report, within: Duration) -> Result<Vec<Heard>, RedisError> {
+        self.check_open()?;
+        let mut reply = self.call(self.scripts.exchange(report, within)).await?;
+        if reply.number()? == 0 {
+            return Err(RedisError::Crowded);
+        }
+        heard(&mut reply)
+    }
+
     async fn trim(&self, now: Timestamp) -> Result<(), AppendError> {
         let mut after = String::new();
         loop {
@@ -450,6 +462,17 @@ fn topics(reply: &mut Reply) -> Result<Vec<TopicState>, RedisError> {
         });
     }
     Ok(topics)
+}
+
+fn heard(reply: &mut Reply) -> Result<Vec<Heard>, RedisError> {
+    let mut values = reply.values()?;
+    let mut heard = vec![];
+    while !values.is_empty() {
+        let mut one = values.values()?;
+        let (hub, age) = (one.number()?, Duration::from_millis(one.number()?));
+        heard.push(Heard { report: Report { hub, content: one.bytes()? }, age });
+    }
+    Ok(heard)
 }
 
 /// Without room nothing of a script is done, and nothing is wrong with the log.
@@ -556,6 +579,14 @@ impl Log for RedisLog {
             let mut next = || reply.number().map_err(unreadable);
             Ok(Size { events: next()?, bytes: next()?, topics: next()?, disk_bytes: None })
         })
+    }
+
+    fn exchange(
+        &self,
+        report: Report,
+        within: Duration,
+    ) -> Option<Answer<'_, Result<Vec<Heard>, ReadError>>> {
+        Some(Box::pin(async move { self.0.exchange(&report, within).await.map_err(unreadable) }))
     }
 
     fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>> {
