@@ -11,6 +11,7 @@ mod live;
 pub mod log;
 mod metrics;
 mod own;
+mod roster;
 pub mod server;
 mod stats;
 mod subscription;

@@ -77,9 +77,11 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
     let ending = signals::ending().map_err(Failure::Begin)?;
     let opened = parts::log(settings, fastrand::u64(..)).await?;
     report(&opened);
-    greet(settings, &listener, &opened, auth.as_deref())?;
+    let address = listener.local_addr().map_err(Failure::Begin)?;
+    greet(settings, address, &opened, auth.as_deref())?;
     let shared = opened.shared();
-    let hub = Hub::new(opened.log(), parts::window(&settings.log), clock.clone());
+    let (name, window) = (parts::name(settings, address), parts::window(&settings.log));
+    let hub = Hub::with_name(name, opened.log(), window, clock.clone());
     let api = Api::new(hub.clone(), Sse::new(), parts::http(settings));
     let api = auth.clone().into_iter().fold(api, Api::with_auth);
     let upkeep = Upkeep { hub, auth, tls: tls.clone(), clock };
@@ -148,11 +150,10 @@ async fn replaced(shared: Option<&RedisLog>) {
 
 fn greet(
     settings: &Settings,
-    listener: &TcpListener,
+    address: SocketAddr,
     opened: &OpenedLog,
     auth: Option<&Auth>,
 ) -> Result<(), Failure> {
-    let address = listener.local_addr().map_err(Failure::Begin)?;
     let asks_for_tokens = auth.is_some_and(Auth::has_keys);
     let greeting = Greeting { settings, address, opened, asks_for_tokens };
     match output::print(greeting.to_string().as_bytes()) {

@@ -10,14 +10,14 @@ use tokio::{
 use crate::support::{Folder, Hub, within};
 
 /// A Redis of its own. It is killed when this is dropped.
-struct Redis {
+pub(crate) struct Redis {
     socket: PathBuf,
     arguments: &'static [&'static str],
     process: Child,
 }
 
 impl Redis {
-    async fn start(folder: &Folder, arguments: &'static [&'static str]) -> Self {
+    pub(crate) async fn start(folder: &Folder, arguments: &'static [&'static str]) -> Self {
         let socket = folder.path().join("redis.sock");
         let process = launch(&socket, arguments);
         let redis = Self { socket, arguments, process };
@@ -35,16 +35,16 @@ impl Redis {
         within("redis-server", connecting).await;
     }
 
-    async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.process.kill().await.unwrap();
     }
 
-    async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         self.process = launch(&self.socket, self.arguments);
         self.until_it_is_there().await;
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}", self.socket.display())
     }
 }
@@ -57,7 +57,7 @@ fn launch(socket: &std::path::Path, arguments: &[&str]) -> Child {
 }
 
 /// Publishes with curl; gives the status and the answer.
-async fn publish(folder: &Folder, hub: &Hub, data: &str) -> (String, String) {
+pub(crate) async fn publish(folder: &Folder, hub: &Hub, data: &str) -> (String, String) {
     let line = format!("curl -s -w '\\n%{{http_code}}' -d '{data}' '{}'", hub.url("/sse/news"));
     let end = crate::support::output(folder.shell(&line)).await;
     let (answer, status) = end.stdout.rsplit_once('\n').unwrap();
@@ -76,7 +76,7 @@ async fn all(folder: &Folder, hub: &Hub, count: usize) -> Vec<String> {
     events.iter().map(|line| data(line).as_str().unwrap().to_owned()).collect()
 }
 
-const KEPT: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
+pub(crate) const KEPT: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_goes_on_at_another_hub_where_one_hub_has_ended() {
