@@ -3,12 +3,13 @@ import { duration } from './text.js'
 
 const known = {}
 
-/** Says what is known of the hub: `epoch`, `version`, `uptime` in seconds. What is undefined is left as it is. */
+/** Says what is known: `epoch`, `version`, `uptime` in seconds, `hubs` of the log. What is undefined is left as it is. */
 export function learn(facts) {
   for (const [name, value] of Object.entries(facts)) if (value !== undefined) known[name] = value
-  const { epoch, uptime, version } = known
+  const { epoch, hubs, uptime, version } = known
   const parts = [
     epoch !== undefined && `log ${epoch}`,
+    hubs > 1 && `one of ${hubs} hubs`,
     Number.isFinite(uptime) && `up ${duration(uptime)}`,
     version !== undefined && `version ${version}`,
   ]

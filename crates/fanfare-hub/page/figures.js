@@ -12,6 +12,7 @@
 //   log_bytes          of data
 //   log_disk_bytes     on disk, where there is one
 //   memory             bytes, resident
+//   hubs               that share the log
 //   epoch, version     texts
 //   uptime             seconds
 
@@ -102,7 +103,7 @@ function take({ data }) {
   if (now <= times.at(-1)) forget()
   add(now, figure => valueOf(figure, stats, now))
   before = { stats, now }
-  learn({ epoch: stats.epoch, version: stats.version, uptime: stats.uptime })
+  learn({ epoch: stats.epoch, hubs: stats.hubs, uptime: stats.uptime, version: stats.version })
 }
 
 function forget() {

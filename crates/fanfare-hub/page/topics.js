@@ -118,12 +118,13 @@ function place(row, index) {
   if (body.children[index] !== row) body.insertBefore(row, body.children[index] ?? null)
 }
 
-function rowOf({ topic, events, bytes: size, subscribers, ended }) {
+function rowOf({ topic, events, bytes: size, subscribers, all_subscribers: allSubscribers, ended }) {
   const row = rows.get(topic) ?? newRow(topic)
   const [, count, kept, streams] = row.cells
-  say(count, whole(events))
-  say(kept, joined(bytes(size)))
-  say(streams, whole(subscribers))
+  // Without the log, only who follows is known.
+  say(count, events === undefined ? '–' : whole(events))
+  say(kept, size === undefined ? '–' : joined(bytes(size)))
+  say(streams, whole(allSubscribers ?? subscribers))
   row.querySelector('.tag').hidden = !ended
   return row
 }

@@ -21,6 +21,7 @@ use crate::{
     log::{AppendError, Appended, Batch, Log, Read, ReadError, Tail, Timestamp},
     metrics::Metrics,
     own::OwnTopic,
+    roster::Roster,
     stats::Reporter,
     subscription::{Followed, Observer, Parked, Request, Subscription, before_kept},
     via::Courses,
@@ -39,11 +40,13 @@ pub struct Hub(Arc<Core>);
 struct Core {
     log: Arc<dyn Log>,
     stats: Arc<OwnTopic>,
+    roster: Arc<Roster>,
     observer: Arc<Observer>,
     health: Health,
     courses: Arc<Courses>,
     delivering: JoinHandle<()>,
     reporting: JoinHandle<()>,
+    exchanging: JoinHandle<()>,
 }
 
 /// Whether what is tried works, told by outcomes that come in any order.
@@ -107,15 +110,28 @@ impl Hub {
     ///
     /// Outside a tokio runtime with time enabled.
     pub fn new(log: Arc<dyn Log>, window: Bounds, clock: Clock) -> Self {
+        Self::with_name(String::new(), log, window, clock)
+    }
+
+    /// The same with a name, by which people know it among the hubs that share its log: `GET /topics` of each
+    /// tells it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with time enabled.
+    pub fn with_name(name: String, log: Arc<dyn Log>, window: Bounds, clock: Clock) -> Self {
         // Taken first: what becomes durable before the newest position is loaded is left out later,
         // and nothing between both is missed.
         let tail = log.tail();
         let live = Arc::new(Live::new(log.epoch(), log.newest(), window));
         let delivering = tokio::spawn(deliver(tail, live.clone()));
         let (stats, metrics) = (Arc::new(OwnTopic::stats()), Arc::new(Metrics::new()));
+        let roster = Arc::new(Roster::new(name, clock(), live.clone(), metrics.clone()));
+        let exchanging = tokio::spawn(roster.clone().keep(log.clone()));
         let reporter = Reporter {
             topic: stats.clone(),
             metrics: metrics.clone(),
+            roster: roster.clone(),
             log: log.clone(),
             clock: clock.clone(),
         };
@@ -123,11 +139,13 @@ impl Hub {
         Self(Arc::new(Core {
             log,
             stats,
+            roster,
             observer: Arc::new(Observer { metrics, live, clock }),
             health: Health::default(),
             courses: Arc::default(),
             delivering,
             reporting,
+            exchanging,
         }))
     }
 
@@ -222,6 +240,16 @@ impl Hub {
     /// How many follow this topic by its name.
     pub fn followers(&self, topic: &TopicName) -> usize {
         self.0.observer.live.followers(topic)
+    }
+
+    /// The topics that are followed by name.
+    pub(crate) fn followed_topics(&self) -> impl Iterator<Item = TopicName> {
+        self.0.observer.live.followed_topics().into_keys()
+    }
+
+    /// The hubs that share the log.
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.0.roster
     }
 
     /// A subscription to whatever is selected.
@@ -357,6 +385,7 @@ impl Drop for Core {
     fn drop(&mut self) {
         self.delivering.abort();
         self.reporting.abort();
+        self.exchanging.abort();
     }
 }
 

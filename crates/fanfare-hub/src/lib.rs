@@ -12,6 +12,7 @@ pub mod log;
 mod metrics;
 mod own;
 mod relay;
+mod roster;
 pub mod server;
 mod stats;
 mod subscription;

@@ -11,12 +11,14 @@ use crate::{
     log::Log,
     metrics::{Figures, Metrics, memory},
     own::{OwnTopic, STATS_PERIOD},
+    roster::Roster,
 };
 
 /// What the figures are made of, and where they are published.
 pub(crate) struct Reporter {
     pub(crate) topic: Arc<OwnTopic>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) clock: Clock,
 }
@@ -52,7 +54,7 @@ impl Reporter {
         let Ok(size) = self.log.size().await else { return };
         let time = (self.clock)();
         let figures = Report {
-            figures: self.metrics.figures(time.0, size),
+            figures: self.metrics.figures(time.0, size, self.roster.count()),
             memory: memory(),
             uptime: begun.elapsed().as_secs(),
             epoch: self.log.epoch().to_string(),

@@ -4,7 +4,6 @@ use std::{
     fmt::{self, Display, Formatter},
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    rc::Rc,
     thread::Builder,
     time::Duration,
 };
@@ -19,7 +18,7 @@ use super::{
     process::as_f64,
     report,
     sources::Sources,
-    subscribers::{Subscribers, Subscription},
+    subscribers::{Server, Subscribers, Subscription},
     tally::Tally,
     target::template,
 };
@@ -110,9 +109,7 @@ fn subscription(options: &Options, server: SocketAddr) -> Result<Subscription, B
     let address = format!("http://{server}/");
     let url = template(&address).map_err(|_| BenchError::Address(address.clone()))?;
     Ok(Subscription {
-        server,
-        request: format!("GET {address}"),
-        requests: vec![Rc::from(url.subscribe(0, &[])?)],
+        servers: vec![Server::new(&url, 1, &[])?],
         connect_rate: None,
         patience: options.patience,
     })

@@ -1,4 +1,4 @@
-//! How long events take to their subscribers, and to the last of them.
+//! How long events take to their subscribers, and to the first and the last of them.
 
 use std::collections::VecDeque;
 
@@ -62,6 +62,7 @@ impl Times {
 pub(super) struct Latency {
     lanes: Lanes,
     pub(super) each: Times,
+    pub(super) first: Times,
     pub(super) last: Times,
     under_way: Vec<UnderWay>,
 }
@@ -78,7 +79,8 @@ impl Latency {
     pub(super) fn new(lanes: Lanes) -> Self {
         let mut under_way = vec![];
         under_way.resize_with(lanes.count(), UnderWay::default);
-        Self { lanes, each: Times::new(), last: Times::new(), under_way }
+        let [each, first, last] = [(); 3].map(|()| Times::new());
+        Self { lanes, each, first, last, under_way }
     }
 
     /// A subscriber has been given the event for the first time.
@@ -86,10 +88,13 @@ impl Latency {
         let time = now.saturating_sub(mark.sent);
         let lane = self.lanes.of(mark.topic, mark.publisher);
         let all = self.lanes.subscribers_of(mark.topic);
-        let is_last = self.under_way[lane].give(mark.number, all);
+        let given = self.under_way[lane].give(mark.number, all);
         if is_measured {
             self.each.record(time);
-            if is_last {
+            if given == Some(1) {
+                self.first.record(time);
+            }
+            if given == Some(all) {
                 self.last.record(time);
             }
         }
@@ -97,23 +102,23 @@ impl Latency {
 }
 
 impl UnderWay {
-    /// Whether it was the last of all subscribers.
-    fn give(&mut self, number: u64, all: u32) -> bool {
-        let Some(at) = number.checked_sub(self.first) else { return false };
+    /// How many of all subscribers have it now, as far as that is known.
+    fn give(&mut self, number: u64, all: u32) -> Option<u32> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
         // A server that makes numbers up does not make this program large.
-        let Some(at) = usize::try_from(at).ok().filter(|&at| at < 2 * MOST_UNDER_WAY) else {
-            return false;
-        };
+        if at >= 2 * MOST_UNDER_WAY {
+            return None;
+        }
         if at >= self.given.len() {
             self.given.resize(at + 1, 0);
         }
         self.given[at] += 1;
-        let is_last = self.given[at] == all;
+        let given = self.given[at];
         while self.given.front() == Some(&all) || self.given.len() > MOST_UNDER_WAY {
             self.given.pop_front();
             self.first += 1;
         }
-        is_last
+        Some(given)
     }
 }
 
@@ -122,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_subscriber_has_a_time_of_its_own() {
+    fn the_first_and_the_last_subscriber_have_times_of_their_own() {
         let lanes = Lanes { subscribers: 3, topics: 1, publishers: 1, is_by_topic: true };
         let mut latency = Latency::new(lanes);
         let mark = |number| Mark { topic: 0, publisher: 0, number, sent: 1000 };
@@ -132,6 +137,8 @@ mod tests {
         latency.take(&mark(2), 9999, false);
         let each = latency.each.quantiles().unwrap();
         assert_eq!((each.p50, each.max), (30, 60));
+        let first = latency.first.quantiles().unwrap();
+        assert_eq!((first.p50, first.max), (10, 20));
         let last = latency.last.quantiles().unwrap();
         assert_eq!((last.p50, last.max), (40, 60));
         assert!(latency.under_way[0].given.len() == 1);

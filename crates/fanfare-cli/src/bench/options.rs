@@ -52,6 +52,8 @@ Examples:
       --rate max --events 100000 --publishers 8 --json
   fanfare bench http://localhost:3000/events --publish http://localhost:3000/say \\
       --publish-header 'Content-Type: application/json' --publish-body '{\"text\":\"{payload}\"}'
+  fanfare bench http://hub-1:8080/sse/a http://hub-2:8080/sse/a --subscribers 20000 \\
+      --publish http://hub-1:8080/sse/a
   fanfare bench http://localhost:8080/sse --subscribers 50000 --idle 10s --pid $(pidof node)
   fanfare bench --measure-itself";
 
@@ -61,9 +63,10 @@ Examples:
 pub(crate) struct Options {
     /// Address of the event stream; {topic} in it becomes the topic's number
     ///
-    /// Without {topic}, every subscriber is to be given the events of all topics.
+    /// Without {topic}, every subscriber is to be given the events of all topics. Of several addresses,
+    /// such as those of hubs that share a log, each is given its share of the subscribers.
     #[arg(value_parser = target::template, required_unless_present = "measure_itself")]
-    pub(super) url: Option<Template>,
+    pub(super) url: Vec<Template>,
     /// Publish by this request, such as `POST http://localhost:8080/sse/{topic}`
     ///
     /// The method may be left out where it is POST.
@@ -148,14 +151,14 @@ pub(super) type Rate = Option<f64>;
 impl Options {
     /// What no single option can see.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        let has_topic = |template: Option<&Template>| template.is_some_and(Template::has_topic);
-        let publishes_topic = has_topic(self.publish.as_ref().map(|publish| &publish.url))
-            || self.publish_body.contains(target::TOPIC);
-        if self.topics > 1
-            && self.publish.is_some()
-            && has_topic(self.url.as_ref())
-            && !publishes_topic
-        {
+        if self.url.iter().any(Template::has_topic) != self.is_by_topic() {
+            return Err(usage("either all addresses of streams have {topic}, or none"));
+        }
+        let publishes_topic = |publish: &Publish| {
+            publish.url.has_topic() || self.publish_body.contains(target::TOPIC)
+        };
+        let misses_topic = self.publish.as_ref().is_some_and(|publish| !publishes_topic(publish));
+        if self.topics > 1 && self.is_by_topic() && misses_topic {
             return Err(usage(
                 "--publish or --publish-body must have {topic}, as the stream's address",
             ));
@@ -178,7 +181,7 @@ impl Options {
 
     /// Whether a subscriber is given one topic only.
     pub(super) fn is_by_topic(&self) -> bool {
-        self.url.as_ref().is_some_and(Template::has_topic)
+        !self.url.is_empty() && self.url.iter().all(Template::has_topic)
     }
 }
 

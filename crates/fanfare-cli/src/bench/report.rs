@@ -66,6 +66,8 @@ pub(super) struct Latencies {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) subscriber: Option<Quantiles>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) first_subscriber: Option<Quantiles>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_subscriber: Option<Quantiles>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) answer: Option<Quantiles>,
@@ -188,6 +190,7 @@ impl Display for Latencies {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let rows = [
             ("  a subscriber", self.subscriber),
+            ("  the first one", self.first_subscriber),
             ("  the last one", self.last_subscriber),
             ("  the answer", self.answer),
         ];

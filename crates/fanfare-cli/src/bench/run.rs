@@ -1,6 +1,6 @@
 //! A run from its first connection to its report.
 
-use std::{rc::Rc, sync::atomic::Ordering, time::Duration};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{
     BenchError, Options,
@@ -10,9 +10,9 @@ use super::{
     payload::Marks,
     process::{self, Usage, as_f64},
     publisher::{self, Done, Publishers, Publishing},
-    report::{Connect, Delivered, Latencies, Published, Report, Server},
+    report::{self, Connect, Delivered, Latencies, Published, Report},
     sources::Sources,
-    subscribers::{Subscribers, Subscription},
+    subscribers::{Server, Subscribers, Subscription},
     tally::Tally,
     target::{Publish, Template},
 };
@@ -48,7 +48,6 @@ struct Phase {
 }
 
 pub(super) fn run(options: &Options) -> Result<Report, Failure> {
-    let url = options.url.as_ref().ok_or(BenchError::Address(String::new()))?;
     let lanes = Lanes {
         subscribers: options.subscribers.get(),
         topics: options.topics,
@@ -59,9 +58,9 @@ pub(super) fn run(options: &Options) -> Result<Report, Failure> {
     let publish = options.publish.as_ref();
     let publishing = publish.map(|publish| publishing(options, publish, lanes, &marks));
     let publishing = publishing.transpose()?;
-    let subscription = subscription(options, url, lanes)?;
-    let sources =
-        Sources::new(&options.source, subscription.server.ip(), lanes.subscribers as usize);
+    let subscription = subscription(options, lanes)?;
+    let first = subscription.servers.first().ok_or(BenchError::Address(String::new()))?;
+    let sources = Sources::new(&options.source, first.address.ip(), lanes.subscribers as usize);
     let mut run = Run {
         options,
         clock,
@@ -88,17 +87,11 @@ pub(super) fn run(options: &Options) -> Result<Report, Failure> {
     Ok(run.report(connecting, [alone, connected], phase))
 }
 
-fn subscription(
-    options: &Options,
-    url: &Template,
-    lanes: Lanes,
-) -> Result<Subscription, BenchError> {
+fn subscription(options: &Options, lanes: Lanes) -> Result<Subscription, BenchError> {
     let topics = if lanes.is_by_topic { lanes.topics.min(lanes.subscribers) } else { 1 };
-    let requests = (0..topics).map(|topic| url.subscribe(topic, &options.headers).map(Rc::from));
+    let server = |url: &Template| Server::new(url, topics, &options.headers);
     Ok(Subscription {
-        server: url.resolve()?,
-        request: format!("GET {}", url.text()),
-        requests: requests.collect::<Result<_, _>>()?,
+        servers: options.url.iter().map(server).collect::<Result<_, _>>()?,
         connect_rate: options.connect_rate.map(Into::into),
         patience: options.patience,
     })
@@ -238,6 +231,7 @@ impl Run<'_> {
         let connecting = connecting.as_secs_f64();
         let latency = Latencies {
             subscriber: self.tally.each(),
+            first_subscriber: self.tally.first(),
             last_subscriber: self.tally.last(),
             answer: phase.done.as_ref().and_then(|done| done.answers.quantiles()),
         };
@@ -276,12 +270,17 @@ fn published(done: &Done, from: u64, rate: Rate) -> Published {
     Published { events: done.measured, seconds, per_second, rate }
 }
 
-fn server(options: &Options, idle: [Sample; 2], phase: &Phase, deliveries: u64) -> Option<Server> {
+fn server(
+    options: &Options,
+    idle: [Sample; 2],
+    phase: &Phase,
+    deliveries: u64,
+) -> Option<report::Server> {
     let ([alone, connected], before, after) = (idle, phase.before?, phase.after?);
     let (alone, connected) = (alone?.resident_bytes, connected?.resident_bytes);
     let cpu_seconds = after.cpu_seconds - before.cpu_seconds;
     let grown = as_f64(connected) - as_f64(alone);
-    Some(Server {
+    Some(report::Server {
         cpu_seconds,
         cpu_seconds_per_delivery: (deliveries > 0).then(|| cpu_seconds / as_f64(deliveries)),
         memory_before: alone,

@@ -17,7 +17,9 @@ use super::{
     sources::Sources,
     stream::{Stream, StreamError},
     tally::Tally,
+    target::Template,
 };
+use crate::sub::Header;
 
 /// What is read at a time. All streams share it.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -33,13 +35,40 @@ const WAKER: Token = Token(usize::MAX);
 /// Where and how to subscribe.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) server: SocketAddr,
-    /// For messages.
-    pub(super) request: String,
-    /// By topic.
-    pub(super) requests: Vec<Rc<[u8]>>,
+    /// Each has its share of the subscribers.
+    pub(super) servers: Vec<Server>,
     pub(super) connect_rate: Option<u32>,
     pub(super) patience: Duration,
+}
+
+/// Where subscribers connect to, and what they ask for.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    /// For messages.
+    request: String,
+    /// By topic.
+    requests: Vec<Rc<[u8]>>,
+}
+
+impl Server {
+    pub(super) fn new(url: &Template, topics: u32, headers: &[Header]) -> Result<Self, BenchError> {
+        let requests = (0..topics).map(|topic| url.subscribe(topic, headers).map(Rc::from));
+        Ok(Self {
+            address: url.resolve()?,
+            request: format!("GET {}", url.text()),
+            requests: requests.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Subscription {
+    /// The server of a subscriber, and its request. Both those of a topic and those of many are spread.
+    fn of(&self, subscriber: usize, topic: usize) -> (&Server, &Rc<[u8]>) {
+        let topics = self.servers[0].requests.len();
+        let server = &self.servers[(subscriber / topics + topic) % self.servers.len()];
+        (server, &server.requests[topic])
+    }
 }
 
 pub(super) struct Subscribers {
@@ -149,17 +178,23 @@ impl Subscribers {
     }
 
     fn begin_connection(&mut self) -> Result<(), BenchError> {
-        let (server, connected) = (self.subscription.server, self.streams.len());
-        let failed = |error| BenchError::of_connect(server, connected, error);
-        let socket = self.sources.connect(server).map_err(failed)?;
+        let connected = self.streams.len();
+        let (Server { address, .. }, request) = self.asked_by(connected);
+        let (address, request) = (*address, request.clone());
+        let failed = |error| BenchError::of_connect(address, connected, error);
+        let socket = self.sources.connect(address).map_err(failed)?;
         let subscriber = u32::try_from(connected).unwrap_or(u32::MAX);
-        let topic = self.lanes.topic_of(subscriber) as usize;
-        let mut stream = Stream::new(socket, subscriber, self.subscription.requests[topic].clone());
+        let mut stream = Stream::new(socket, subscriber, request);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry().register(stream.socket(), Token(connected), interest);
         registered.map_err(BenchError::Poll)?;
         self.streams.push(stream);
         Ok(())
+    }
+
+    fn asked_by(&self, connection: usize) -> (&Server, &Rc<[u8]>) {
+        let subscriber = u32::try_from(connection).unwrap_or(u32::MAX);
+        self.subscription.of(connection, self.lanes.topic_of(subscriber) as usize)
     }
 
     /// Waits for something to come, and reads it.
@@ -186,7 +221,7 @@ impl Subscribers {
     fn go_on(&mut self, at: usize, is_closing: bool, tally: &mut Tally) -> Result<(), BenchError> {
         let clock = self.clock;
         let turn = self.streams[at].go_on(&mut self.buffer, is_closing, || clock.now(), tally);
-        let turn = turn.map_err(|error| self.explain(error))?;
+        let turn = turn.map_err(|error| self.explain(at, error))?;
         self.opened += usize::from(turn.has_opened);
         self.ended += u64::from(turn.has_ended);
         if turn.goes_on {
@@ -195,13 +230,11 @@ impl Subscribers {
         Ok(())
     }
 
-    fn explain(&self, error: StreamError) -> BenchError {
-        let request = self.subscription.request.clone();
-        let connected = self.opened;
+    fn explain(&self, at: usize, error: StreamError) -> BenchError {
+        let (Server { address, request, .. }, _) = self.asked_by(at);
+        let (request, connected) = (request.clone(), self.opened);
         match error {
-            StreamError::Connect(source) => {
-                BenchError::of_connect(self.subscription.server, connected, source)
-            }
+            StreamError::Connect(source) => BenchError::of_connect(*address, connected, source),
             StreamError::Closed(source) => BenchError::Closed { request, connected, source },
             StreamError::Refused { status, body } => BenchError::Refused { request, status, body },
             StreamError::NoStream { content_type } => {

@@ -92,6 +92,10 @@ impl Tally {
         self.latency.each.quantiles()
     }
 
+    pub(super) fn first(&self) -> Option<Quantiles> {
+        self.latency.first.quantiles()
+    }
+
     pub(super) fn last(&self) -> Option<Quantiles> {
         self.latency.last.quantiles()
     }

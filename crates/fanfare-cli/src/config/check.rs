@@ -57,6 +57,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
 }
 
+/// The longest name of a hub, in bytes: it is told again and again.
+const LONGEST_NAME: usize = 100;
+
 /// What is wrong between values that are right on their own.
 pub(super) fn values(settings: &Settings, wrong: &mut Vec<String>) {
     let (certificate, key) = (&settings.tls.certificate, &settings.tls.key);
@@ -69,6 +72,11 @@ pub(super) fn values(settings: &Settings, wrong: &mut Vec<String>) {
     if burst.is_some() && settings.limits.publish_rate.is_none() {
         let what = "limits.publish_burst: it means nothing without limits.publish_rate";
         wrong.push(format!("{}: {what}", place(burst.origin())));
+    }
+    let name = &settings.server.name;
+    if name.as_ref().is_some_and(|name| !(1..=LONGEST_NAME).contains(&name.len())) {
+        let what = format!("server.name: it is 1 to {LONGEST_NAME} bytes long");
+        wrong.push(format!("{}: {what}", place(name.origin())));
     }
     for (key, time) in times(settings).into_iter().filter(|(_, time)| time.is_zero()) {
         wrong.push(format!("{}: {key}: it cannot be zero", place(time.origin())));

@@ -49,6 +49,9 @@ settings! {
     "server." server: Server {
         /// Where to listen. Port 0 takes any that is free.
         listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+        /// What the hub is called among those that share its log, for people who look at them (`GET /topics`).
+        /// None given: the name of this machine, and the port.
+        name: Option<String> = None,
         /// Serve other machines without authentication: whoever reaches the port may follow, publish
         /// and erase.
         insecure: bool = false,

@@ -78,9 +78,11 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
     let ending = signals::ending().map_err(Failure::Begin)?;
     let opened = parts::log(settings, fastrand::u64(..)).await?;
     report(&opened);
-    greet(settings, &listener, &opened, auth.as_deref())?;
+    let address = listener.local_addr().map_err(Failure::Begin)?;
+    greet(settings, address, &opened, auth.as_deref())?;
     let log = opened.log();
-    let hub = Hub::new(log.clone(), parts::window(&settings.log), clock.clone());
+    let (name, window) = (parts::name(settings, address), parts::window(&settings.log));
+    let hub = Hub::with_name(name, log.clone(), window, clock.clone());
     let relays = relay::begin(settings, &hub)?;
     let api = Api::new(hub.clone(), Sse::new(), parts::http(settings));
     let api = auth.clone().into_iter().fold(api, Api::with_auth);
@@ -144,11 +146,10 @@ fn report(opened: &OpenedLog) {
 
 fn greet(
     settings: &Settings,
-    listener: &TcpListener,
+    address: SocketAddr,
     opened: &OpenedLog,
     auth: Option<&Auth>,
 ) -> Result<(), Failure> {
-    let address = listener.local_addr().map_err(Failure::Begin)?;
     let asks_for_tokens = auth.is_some_and(Auth::has_keys);
     let greeting = Greeting { settings, address, opened, asks_for_tokens };
     match output::print(greeting.to_string().as_bytes()) {

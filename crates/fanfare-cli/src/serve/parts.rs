@@ -2,6 +2,7 @@
 
 use std::{
     iter,
+    net::SocketAddr,
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
 };
@@ -126,6 +127,15 @@ fn options(log: &config::Log, retention: Retention) -> log::Options {
         slack_bytes: log.slack.0,
         cache_bytes: log.cache.0,
     }
+}
+
+/// What the hub is called among others.
+pub(super) fn name(settings: &Settings, address: SocketAddr) -> String {
+    if let Some(name) = &*settings.server.name {
+        return name.clone();
+    }
+    let machine = rustix::system::uname();
+    format!("{}:{}", machine.nodename().to_string_lossy(), address.port())
 }
 
 pub(super) fn window(log: &config::Log) -> Bounds {

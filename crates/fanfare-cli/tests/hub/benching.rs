@@ -38,14 +38,35 @@ async fn a_hub_gives_every_event_to_every_subscriber() {
     assert_eq!(report["published"]["events"], 200);
     assert_eq!(wrong(&report), [0; 5]);
     let latency = |whom: &str, which: &str| report["latency"][whom][which].as_u64().unwrap();
-    let (each, last) = (latency("subscriber", "p50"), latency("last_subscriber", "p50"));
-    assert!(0 < each && each <= last && last <= latency("last_subscriber", "max"), "{report}");
+    let [first, each, last] =
+        ["first_subscriber", "subscriber", "last_subscriber"].map(|whom| latency(whom, "p50"));
+    assert!(
+        0 < first && first <= each && each <= last && last <= latency("last_subscriber", "max"),
+        "{report}"
+    );
     assert!(latency("answer", "p99.9") > 0, "{report}");
     if cfg!(target_os = "linux") {
         let server = &report["server"];
         assert!(server["memory_connected"].as_u64().unwrap() > 1_000_000, "{report}");
         assert!(server["cpu_seconds"].as_f64().unwrap() >= 0.0, "{report}");
     }
+}
+
+#[tokio::test]
+async fn subscribers_are_spread_over_addresses() {
+    let folder = Folder::new();
+    let hubs = [folder.serve(&["--memory"]).await, folder.serve(&["--memory"]).await];
+    let urls = hubs.each_ref().map(|hub| hub.url("/sse/bench-{topic}"));
+    // What is published to one hub does not come to the subscribers of the other.
+    for (topics, lost) in [("1", 20 * 10), ("2", 10 * 10)] {
+        let more = ["-s", "20", "-t", topics, "--events", "20", "--patience", "1s"];
+        let words = [&["bench", &*urls[0], &urls[1], "--json", "--publish", &urls[0]], &more[..]];
+        let end = folder.run(&words.concat()).await;
+        assert_eq!(wrong(&report(&end)), [lost, 0, 0, 0, 0], "{end:?}");
+    }
+    let mixed = [&*urls[0], &hubs[1].url("/sse/bench")];
+    let end = folder.run(&["bench", mixed[0], mixed[1]]).await;
+    assert_eq!(end.status, Some(2), "{end:?}");
 }
 
 #[tokio::test]

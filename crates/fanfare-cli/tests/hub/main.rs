@@ -14,7 +14,8 @@ mod serving;
 // Ten thousand subscribers at once.
 mod bursts;
 
-// `serve --log`: hubs that share a log in Redis.
+// `serve --log`: hubs that share a log in Redis, and what they tell each other.
+mod roster;
 mod sharing;
 
 // `serve --relay`: topics that follow streams elsewhere.

@@ -1,63 +1,130 @@
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use tokio::{
-    net::UnixStream,
+    net::{TcpListener, TcpStream},
     process::{Child, Command},
     time::interval,
 };
 
 use crate::support::{Folder, Hub, within};
 
-/// A Redis of its own. It is killed when this is dropped.
-struct Redis {
-    socket: PathBuf,
-    arguments: &'static [&'static str],
+/// A server of its own that holds a log. It is killed when this is dropped.
+pub(crate) struct Server {
+    folder: PathBuf,
+    engine: Engine,
+    port: u16,
     process: Child,
 }
 
-impl Redis {
-    async fn start(folder: &Folder, arguments: &'static [&'static str]) -> Self {
-        let socket = folder.path().join("redis.sock");
-        let process = launch(&socket, arguments);
-        let redis = Self { socket, arguments, process };
-        redis.until_it_is_there().await;
-        redis
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Engine {
+    /// With these settings.
+    Redis(&'static [&'static str]),
+    Nats,
+}
+
+impl Server {
+    pub(crate) async fn start(folder: &Folder, engine: Engine) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let folder = folder.path().join("server");
+        fs::create_dir(&folder).unwrap();
+        let process = launch(engine, &folder, port);
+        let server = Self { folder, engine, port, process };
+        server.until_it_is_there().await;
+        server
     }
 
     async fn until_it_is_there(&self) {
         let mut looks = interval(Duration::from_millis(2));
         let connecting = async {
-            while UnixStream::connect(&self.socket).await.is_err() {
+            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
                 looks.tick().await;
             }
         };
-        within("redis-server", connecting).await;
+        within("the server", connecting).await;
     }
 
-    async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         self.process.kill().await.unwrap();
     }
 
-    async fn start_again(&mut self) {
-        self.process = launch(&self.socket, self.arguments);
+    pub(crate) async fn start_again(&mut self) {
+        self.process = launch(self.engine, &self.folder, self.port);
         self.until_it_is_there().await;
     }
 
-    fn url(&self) -> String {
-        format!("redis+unix://{}", self.socket.display())
+    /// It must not run.
+    fn lose_everything(&self) {
+        fs::remove_dir_all(&self.folder).unwrap();
+        fs::create_dir(&self.folder).unwrap();
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let scheme = if let Engine::Nats = self.engine { "nats" } else { "redis" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 }
 
-fn launch(socket: &std::path::Path, arguments: &[&str]) -> Child {
-    let mut command = Command::new("redis-server");
-    command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(socket).args(arguments);
-    command.current_dir(socket.parent().unwrap()).stdout(Stdio::null()).kill_on_drop(true);
-    command.spawn().expect("redis-server is installed: tests/servers/setup.sh")
+fn launch(engine: Engine, folder: &Path, port: u16) -> Child {
+    let port = port.to_string();
+    let mut command = match engine {
+        Engine::Redis(arguments) => {
+            let mut command = Command::new("redis-server");
+            command.args(["--bind", "127.0.0.1", "--port", &port, "--save", ""]).args(arguments);
+            command
+        }
+        Engine::Nats => {
+            let mut command = Command::new("nats-server");
+            command.args(["--jetstream", "--addr", "127.0.0.1", "--port", &port]);
+            command.arg("--store_dir").arg(folder);
+            command
+        }
+    };
+    command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command.spawn().expect("the server is installed: tests/servers/setup.sh")
+}
+
+/// One that loses nothing.
+pub(crate) const REDIS: Engine = Engine::Redis(&["--appendonly", "yes", "--appendfsync", "always"]);
+
+/// Runs a test against both.
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {
+        mod redis {
+            $( #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::sharing::REDIS).await;
+            } )*
+        }
+
+        mod nats {
+            $( #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::sharing::Engine::Nats).await;
+            } )*
+        }
+    };
+}
+
+pub(crate) use on_both;
+
+on_both! {
+    a_client_goes_on_at_another_hub_where_one_hub_has_ended,
+    nothing_is_acknowledged_while_the_log_is_away_and_streams_stay_open,
+    a_relay_waits_for_a_log_that_is_away_and_leaves_nothing_out,
+    a_hub_ends_when_its_log_turns_out_to_be_another_one,
 }
 
 /// Publishes with curl; gives the status and the answer.
-async fn publish(folder: &Folder, hub: &Hub, data: &str) -> (String, String) {
+pub(crate) async fn publish(folder: &Folder, hub: &Hub, data: &str) -> (String, String) {
     let line = format!("curl -s -w '\\n%{{http_code}}' -d '{data}' '{}'", hub.url("/sse/news"));
     let end = crate::support::output(folder.shell(&line)).await;
     let (answer, status) = end.stdout.rsplit_once('\n').unwrap();
@@ -76,13 +143,10 @@ async fn all(folder: &Folder, hub: &Hub, count: usize) -> Vec<String> {
     events.iter().map(|line| data(line).as_str().unwrap().to_owned()).collect()
 }
 
-const KEPT: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_goes_on_at_another_hub_where_one_hub_has_ended() {
+async fn a_client_goes_on_at_another_hub_where_one_hub_has_ended(engine: Engine) {
     let folder = Folder::new();
-    let redis = Redis::start(&folder, KEPT).await;
-    let log = redis.url();
+    let server = Server::start(&folder, engine).await;
+    let log = server.url();
     let [one, other] = [folder.serve(&["--log", &log]).await, folder.serve(&["--log", &log]).await];
     assert!(one.line("log").contains("shared under the name fanfare"));
     assert_eq!(publish(&folder, &one, "1").await.0, "200");
@@ -98,25 +162,24 @@ async fn a_client_goes_on_at_another_hub_where_one_hub_has_ended() {
     assert!(end.stdout.ends_with(" 3\n"), "{end:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_acknowledged_while_the_log_is_away_and_streams_stay_open() {
+async fn nothing_is_acknowledged_while_the_log_is_away_and_streams_stay_open(engine: Engine) {
     let folder = Folder::new();
-    let mut redis = Redis::start(&folder, KEPT).await;
-    let hub = folder.serve(&["--log", &redis.url()]).await;
+    let mut server = Server::start(&folder, engine).await;
+    let hub = folder.serve(&["--log", &server.url()]).await;
     assert_eq!(publish(&folder, &hub, "1").await.0, "200");
     let url = hub.url("/sse/news?from=earliest");
     let mut following = folder.command(&["sub", "--quiet", "--count", "2", &url]);
     let following = tokio::spawn(async move { following.output().await.unwrap() });
     assert_eq!(all(&folder, &hub, 1).await, ["1"]);
     assert_eq!(ready(&folder, &hub).await, "200");
-    redis.kill().await;
+    server.kill().await;
     hub.says("the log is away").await;
     assert_eq!(ready(&folder, &hub).await, "503");
     assert_eq!(publish(&folder, &hub, "not there").await.0, "503");
     let metrics = folder.shell(&format!("curl -sf '{}'", hub.url("/metrics")));
     let metrics = crate::support::output(metrics).await;
     assert!(metrics.stdout.ends_with("# EOF\n"), "{metrics:?}");
-    redis.start_again().await;
+    server.start_again().await;
     let mut looks = interval(Duration::from_millis(20));
     let back = async {
         while publish(&folder, &hub, "2").await.0 != "200" {
@@ -132,35 +195,34 @@ async fn nothing_is_acknowledged_while_the_log_is_away_and_streams_stay_open() {
     assert_eq!(ready(&folder, &hub).await, "200");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_relay_waits_for_a_log_that_is_away_and_leaves_nothing_out() {
+async fn a_relay_waits_for_a_log_that_is_away_and_leaves_nothing_out(engine: Engine) {
     let folder = Folder::new();
-    let mut redis = Redis::start(&folder, KEPT).await;
+    let mut server = Server::start(&folder, engine).await;
     let origin = folder.serve(&["--memory"]).await;
     let url = origin.url("/sse/news");
-    let hub = folder.serve(&["--log", &redis.url(), "--relay", &url]).await;
+    let hub = folder.serve(&["--log", &server.url(), "--relay", &url]).await;
     assert_eq!(publish(&folder, &origin, "0").await.0, "200");
     assert_eq!(all(&folder, &hub, 1).await, ["0"]);
-    redis.kill().await;
+    server.kill().await;
     let numbers: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
     let end = folder.feed(&["pub", &url, "--lines"], &numbers[1..].join("\n")).await;
     assert_eq!(end.status, Some(0), "{end:?}");
     hub.says("the relay waits for the log").await;
-    redis.start_again().await;
+    server.start_again().await;
     assert_eq!(all(&folder, &hub, 1000).await, numbers);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hub_ends_when_its_log_turns_out_to_be_another_one() {
+async fn a_hub_ends_when_its_log_turns_out_to_be_another_one(engine: Engine) {
     let folder = Folder::new();
-    let mut redis = Redis::start(&folder, &["--appendonly", "no"]).await;
-    let mut hub = folder.serve(&["--log", &redis.url()]).await;
+    let mut server = Server::start(&folder, engine).await;
+    let mut hub = folder.serve(&["--log", &server.url()]).await;
     assert_eq!(publish(&folder, &hub, "1").await.0, "200");
-    redis.kill().await;
-    redis.start_again().await;
+    server.kill().await;
+    server.lose_everything();
+    server.start_again().await;
     assert_eq!(hub.ended().await.code(), Some(1), "{}", hub.said());
     assert!(hub.said().contains("start the hub again"), "{}", hub.said());
-    let hub = folder.serve(&["--log", &redis.url()]).await;
+    let hub = folder.serve(&["--log", &server.url()]).await;
     assert_eq!(publish(&folder, &hub, "2").await.0, "200");
     assert_eq!(all(&folder, &hub, 1).await, ["2"]);
 }
@@ -173,6 +235,17 @@ async fn a_log_that_cannot_be_reached_is_named_without_its_password() {
     assert_eq!(end.status, Some(1));
     assert!(end.stderr.contains("the log at redis://127.0.0.1:1 cannot be used"), "{end:?}");
     assert!(!end.stderr.contains("secret"), "{end:?}");
+    let words = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--log",
+        "nats://me:secret@127.0.0.1:1,nats://x:secret@127.0.0.1:2",
+    ];
+    let end = folder.run(&words).await;
+    assert_eq!(end.status, Some(1));
+    let told = "the log at nats://127.0.0.1:1,nats://127.0.0.1:2 cannot be used";
+    assert!(end.stderr.contains(told) && !end.stderr.contains("secret"), "{end:?}");
     let end = folder.run(&["serve", "--log", "memcached://127.0.0.1"]).await;
     assert_eq!(end.status, Some(2));
     assert!(end.stderr.contains("redis://"), "{end:?}");

@@ -1,4 +1,4 @@
-//! Looking at what is there: topics, their events, and whether the hub works.
+//! Looking at what is there: the events of a topic, the hub's figures, and whether it works.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{Answer, AnswerBody, Api, Problem, json, text, with_type};
 use crate::{
     Selector, TopicName,
     auth::Identity,
-    log::{Read, Record, TopicState},
+    log::{Read, Record},
     metrics::MEDIA_TYPE,
     own::STATS,
 };
@@ -24,27 +24,6 @@ const MAX_LIMIT: usize = 1000;
 const MAX_BYTES: usize = 1024 * 1024;
 /// How long the figures wait for the size of the log.
 const SIZE_PATIENCE: Duration = Duration::from_secs(1);
-
-#[derive(Serialize)]
-struct Topics {
-    topics: Vec<Topic>,
-    /// More lie behind it: ask with `after`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Topic {
-    #[serde(rename = "topic")]
-    name: String,
-    events: u64,
-    bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oldest: Option<String>,
-    newest: String,
-    ended: bool,
-    subscribers: usize,
-}
 
 #[derive(Serialize)]
 struct Events {
@@ -61,29 +40,6 @@ struct Event {
     data: String,
     /// Milliseconds since 1970.
     time: u64,
-}
-
-pub(crate) async fn topics(api: &Api, request: &Parts, identity: &Identity) -> Answer {
-    let selection = identity.known_topics()?;
-    let query = Query::of(&request.uri);
-    let limit = limit(&query)?;
-    let after = query.get("after").map(|name| TopicName::new(&name)).transpose()?;
-    let states = api.hub.log().topics(&selection, after.as_ref(), limit).await?;
-    let next = states.last().filter(|_| states.len() == limit).map(|last| last.name.to_string());
-    let topics = states.iter().map(|state| topic(api, state)).collect();
-    json(&Topics { topics, next })
-}
-
-fn topic(api: &Api, state: &TopicState) -> Topic {
-    Topic {
-        name: state.name.to_string(),
-        events: state.events,
-        bytes: state.bytes,
-        oldest: state.oldest.map(|position| api.hub.id(position).to_string()),
-        newest: api.hub.id(state.newest).to_string(),
-        ended: state.ended.is_some(),
-        subscribers: api.hub.followers(&state.name),
-    }
 }
 
 pub(crate) async fn events(
@@ -140,11 +96,13 @@ pub(crate) async fn metrics(api: &Api, identity: &Identity) -> Answer {
     // Figures are needed most when something does not work.
     let size = timeout(SIZE_PATIENCE, api.hub.log().size()).await;
     let size = size.ok().and_then(Result::ok);
-    let text = api.hub.metrics().encode(size).map_err(|error| Problem::internal(&error))?;
+    let text = api.hub.metrics().encode(size, api.hub.roster().count());
+    let text = text.map_err(|error| Problem::internal(&error))?;
     Ok(with_type(StatusCode::OK, MEDIA_TYPE, text))
 }
 
-fn limit(query: &Query<'_>) -> Result<usize, Problem> {
+/// How many topics or events are asked for.
+pub(super) fn limit(query: &Query<'_>) -> Result<usize, Problem> {
     let Some(limit) = query.get("limit") else { return Ok(DEFAULT_LIMIT) };
     let limit = limit.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
     limit.ok_or_else(|| Problem::bad_request(format!("limit is a number from 1 to {MAX_LIMIT}")))

@@ -14,6 +14,7 @@ mod publish;
 mod route;
 mod stream;
 mod subscribe;
+mod topics;
 
 use std::{
     convert::Infallible,
@@ -291,7 +292,7 @@ impl Api {
                 let identity = self.identify(parts).await?;
                 self.stream(topic, parts, &identity, body).await
             }
-            Route::Topics => look::topics(self, parts, &self.identify(parts).await?).await,
+            Route::Topics => topics::topics(self, parts, &self.identify(parts).await?).await,
             Route::Events(topic) => {
                 look::events(self, &topic, parts, &self.identify(parts).await?).await
             }

@@ -215,8 +215,17 @@ impl Lane {
     /// How many follow this topic by its name.
     pub(super) fn followers(&self, name: &TopicName) -> usize {
         let channels = self.channels();
-        let followed = channels.followed.get(&Selector::Topic(name.clone()));
-        followed.into_iter().flatten().map(|followed| followed.followers).sum()
+        channels.followed.get(&Selector::Topic(name.clone())).map_or(0, |followed| count(followed))
+    }
+
+    /// The topics that are followed by name, and how many follow each.
+    pub(super) fn followed_topics(&self) -> Vec<(TopicName, usize)> {
+        let channels = self.channels();
+        let topics = channels.followed.iter().filter_map(|(selector, followed)| match selector {
+            Selector::Topic(name) => Some((name, followed)),
+            Selector::Prefix(_) => None,
+        });
+        topics.map(|(name, followed)| (name.clone(), count(followed))).collect()
     }
 
     fn channels(&self) -> MutexGuard<'_, Channels> {
@@ -253,6 +262,11 @@ impl Drop for Erasing {
             }
         }
     }
+}
+
+/// How many follow any of these channels.
+fn count(followed: &[Followed]) -> usize {
+    followed.iter().map(|followed| followed.followers).sum()
 }
 
 pub(super) fn record(committed: &Committed) -> Option<&Record> {

@@ -13,7 +13,7 @@
 mod backlog;
 mod lane;
 
-use std::{io, sync::Arc, thread};
+use std::{collections::HashMap, io, sync::Arc, thread};
 
 use fanfare_fanout::{Bounds, Epoch, Position};
 
@@ -105,6 +105,17 @@ impl Live {
     /// How many follow this topic by its name.
     pub(crate) fn followers(&self, name: &TopicName) -> usize {
         self.plain.followers(name) + self.compressed.followers(name)
+    }
+
+    /// The topics that are followed by name, and how many follow each.
+    pub(crate) fn followed_topics(&self) -> HashMap<TopicName, usize> {
+        let mut followed = HashMap::new();
+        for lane in [&self.plain, &self.compressed] {
+            for (name, followers) in lane.followed_topics() {
+                *followed.entry(name).or_default() += followers;
+            }
+        }
+        followed
     }
 }
 

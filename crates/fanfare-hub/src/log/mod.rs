@@ -18,6 +18,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use fanfare_fanout::{Epoch, Position};
 use fanfare_wire::{ByteString, EventName};
 use thiserror::Error;
@@ -185,6 +186,24 @@ pub struct Size {
     pub disk_bytes: Option<u64>,
 }
 
+/// What a hub tells the others that share its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Which hub tells it: a number drawn at random when it starts.
+    pub hub: u64,
+    /// What it tells; a log does not look at it.
+    pub content: Bytes,
+}
+
+/// What another hub has told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Its newest report.
+    pub report: Report,
+    /// How long ago it told that.
+    pub age: Duration,
+}
+
 /// What has become durable, in the order of positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
@@ -296,6 +315,19 @@ pub trait Log: Send + Sync + 'static {
 
     /// How much it holds.
     fn size(&self) -> Answer<'_, Result<Size, ReadError>>;
+
+    /// Tells the other hubs that share the log a report, in the place of this hub's last one, and answers what
+    /// they have told within this time: the newest report of each, without one's own. `None`: nobody shares it.
+    ///
+    /// Reports are no part of what is kept: they are gone after a while, may come late, and may be lost. All who
+    /// share a log give the same time. It bounds how many may share it, and refuses those who are too many.
+    fn exchange(
+        &self,
+        _report: Report,
+        _within: Duration,
+    ) -> Option<Answer<'_, Result<Vec<Heard>, ReadError>>> {
+        None
+    }
 
     /// Drops what is beyond the limits now, and forgets old idempotency keys.
     fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>>;

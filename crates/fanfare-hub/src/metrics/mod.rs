@@ -32,6 +32,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     subscribers: Gauge,
     memory: Gauge,
+    hubs: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) publishes: Counter,
     pub(crate) published_events: Counter,
@@ -76,6 +77,7 @@ struct LogGauges {
 pub(crate) struct Figures {
     /// Milliseconds since 1970.
     pub(crate) time: u64,
+    pub(crate) hubs: usize,
     pub(crate) subscribers: i64,
     pub(crate) connections: i64,
     pub(crate) publishes: u64,
@@ -110,6 +112,7 @@ impl Metrics {
             registry: Registry::with_prefix("fanfare"),
             subscribers: Gauge::default(),
             memory: Gauge::default(),
+            hubs: Gauge::default(),
             connections: Gauge::default(),
             publishes: Counter::default(),
             published_events: Counter::default(),
@@ -138,11 +141,12 @@ impl Metrics {
 
     /// What is there now.
     fn register_present(&mut self) {
-        let Self { registry, log, memory, .. } = self;
+        let Self { registry, log, memory, hubs, .. } = self;
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
         gauge("subscribers", "Subscriptions that are open", &self.subscribers);
         gauge("connections", "Connections that are open", &self.connections);
         gauge("memory_bytes", "Resident memory of the process", memory);
+        gauge("hubs", "Hubs that share the log and are there, with this one", hubs);
         gauge("log_events", "Events in the log", &log.events);
         gauge("log_bytes", "Bytes of data in the log", &log.bytes);
         gauge("log_topics", "Topics in the log", &log.topics);
@@ -217,20 +221,27 @@ impl Metrics {
         self.delivered_bytes.inc_by(bytes);
     }
 
+    /// Streams that are open.
+    pub(crate) fn open_streams(&self) -> u64 {
+        self.subscribers.get().try_into().unwrap_or_default()
+    }
+
     /// As text, by the rules of `OpenMetrics`. Without the size of the log, the last one that was known is told.
-    pub(crate) fn encode(&self, log: Option<Size>) -> Result<String, std::fmt::Error> {
+    pub(crate) fn encode(&self, log: Option<Size>, hubs: usize) -> Result<String, std::fmt::Error> {
         if let Some(log) = log {
             self.log.set(log);
         }
+        set(&self.hubs, hubs as u64);
         set(&self.memory, memory().unwrap_or_default());
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
 
-    pub(crate) fn figures(&self, time: u64, log: Size) -> Figures {
+    pub(crate) fn figures(&self, time: u64, log: Size, hubs: usize) -> Figures {
         Figures {
             time,
+            hubs,
             subscribers: self.subscribers.get(),
             connections: self.connections.get(),
             publishes: self.publishes.get(),

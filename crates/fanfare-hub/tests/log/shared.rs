@@ -2,10 +2,11 @@
 
 use std::{fs, os::unix::fs::symlink, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use fanfare_fanout::Position;
 use fanfare_hub::log::{
-    AppendError, Batch, Log, Record, RedisClock, RedisLog, RedisOptions, Retention, Size, Tail,
-    Timestamp,
+    AppendError, Batch, Log, Record, RedisClock, RedisLog, RedisOptions, Report, Retention, Size,
+    Tail, Timestamp,
 };
 
 use tokio::task::JoinSet;
@@ -432,4 +433,111 @@ async fn a_tail_ends_although_others_go_on_appending() {
     within(ending).await;
     assert!(newest >= last, "what was appended before it was closed is told");
     others.abort_all();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_hear_the_newest_that_the_others_have_told() {
+    let subject = Redis::new();
+    let [this, other] =
+        [subject.hub(1, Retention::default()).await, subject.hub(2, Retention::default()).await];
+    assert_eq!(hears(&this, u64::MAX, "one", LONG).await, []);
+    assert_eq!(
+        contents(hears(&other, 2, "two", LONG).await),
+        [(u64::MAX, Bytes::from_static(b"one"))]
+    );
+    for content in ["three", "three", "\0"] {
+        hears(&this, u64::MAX, content, LONG).await;
+    }
+    assert_eq!(
+        contents(hears(&other, 3, "", LONG).await),
+        [(2, Bytes::from_static(b"two")), (u64::MAX, Bytes::from_static(b"\0"))]
+    );
+    let heard = hears(&this, u64::MAX, "one", LONG).await;
+    assert!(heard.iter().all(|one| one.age < LONG), "{heard:?}");
+    let apart = Redis::new().hub(1, Retention::default()).await;
+    assert_eq!(hears(&apart, 4, "apart", LONG).await, [], "logs with other names are not told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_for_a_while_is_heard_of_no_more() {
+    let subject = Redis::new();
+    let log = subject.hub(1, Retention::default()).await;
+    hears(&log, 1, "gone", LONG).await;
+    let mut ages = vec![];
+    within(async {
+        let short = Duration::from_millis(200);
+        while let [heard] = &hears(&log, 2, "there", short).await[..] {
+            ages.push(heard.age);
+        }
+    })
+    .await;
+    assert!(ages.is_sorted(), "{ages:?}");
+    assert_eq!(hears(&log, 2, "there", LONG).await, [], "it is forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_was_heard_of_when_the_clock_was_ahead_is_forgotten() {
+    let subject = Redis::new();
+    let log = subject.hub(1, Retention::default()).await;
+    let mut ahead = redis::cmd("ZADD");
+    ahead.arg(subject.key("hubs")).arg(1e15).arg(7);
+    ahead.exec(&mut subject.admin()).unwrap();
+    assert_eq!(hears(&log, 1, "", LONG).await, []);
+    let left: u64 =
+        redis::cmd("ZCARD").arg(subject.key("hubs")).query(&mut subject.admin()).unwrap();
+    assert_eq!(left, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_too_many_is_refused_and_the_others_are_not() {
+    let subject = Redis::new();
+    let log = subject.hub(1, Retention::default()).await;
+    hears(&log, 1, "one", LONG).await;
+    let (seconds, _): (u64, u64) = redis::cmd("TIME").query(&mut subject.admin()).unwrap();
+    let mut crowd = redis::cmd("ZADD");
+    crowd.arg(subject.key("hubs"));
+    for hub in 2..=1000 {
+        crowd.arg(seconds * 1000).arg(hub);
+    }
+    crowd.exec(&mut subject.admin()).unwrap();
+    let one_more = Report { hub: 1001, content: Bytes::new() };
+    let refused = log.exchange(one_more, LONG).unwrap().await.unwrap_err();
+    assert!(format!("{:?}", refused.0).contains("Crowded"), "{refused:?}");
+    assert_eq!(hears(&log, 1, "one", LONG).await.len(), 999);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hubs_told_is_gone_when_they_are() {
+    let subject = Redis::new();
+    let log = subject.hub(1, Retention::default()).await;
+    hears(&log, 1, "one", Duration::from_millis(50)).await;
+    let mut admin = subject.admin();
+    let keys = [subject.key("hubs"), subject.key("reports")];
+    within(async {
+        while redis::cmd("EXISTS").arg(&keys).query::<u64>(&mut admin).unwrap() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_hear_of_each_other_when_there_is_no_memory_left() {
+    let server = Arc::new(RedisServer::start(&["--save", "", "--maxmemory-policy", "noeviction"]));
+    let subject = Redis::on(server.clone());
+    let log = subject.hub(1, Retention::default()).await;
+    server.limit_memory("1");
+    hears(&log, 1, "one", LONG).await;
+    assert_eq!(hears(&log, 2, "two", LONG).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_closed_tells_nobody_anything() {
+    let subject = Redis::new();
+    let log = subject.hub(1, Retention::default()).await;
+    log.close().await.unwrap();
+    let report = Report { hub: 1, content: Bytes::new() };
+    assert!(log.exchange(report, LONG).unwrap().await.is_err());
+    let memory = Memory.open(Retention::default()).await;
+    assert!(memory.exchange(Report { hub: 1, content: Bytes::new() }, LONG).is_none());
 }

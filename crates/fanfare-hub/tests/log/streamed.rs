@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::stream::Config;
+use bytes::Bytes;
 use fanfare_fanout::Position;
 use fanfare_hub::log::{
-    AppendError, Batch, Log, NatsError, NatsLog, NatsOptions, Retention, Tail, Timestamp,
+    AppendError, Batch, Log, NatsError, NatsLog, NatsOptions, Report, Retention, Tail, Timestamp,
 };
 
 use crate::{
@@ -236,4 +237,38 @@ async fn a_hub_that_is_behind_what_is_deleted_knows_that_something_is_missing() 
     assert_eq!(other.data(all()).await, [EVENTS.to_string()]);
     assert_eq!(other.kept(all()).await, this.kept(all()).await);
     assert!(other.drops(&all(), Position::START).await.unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_hear_the_newest_that_the_others_have_told() {
+    let subject = Nats::new();
+    let [this, other] =
+        [subject.hub(1, Retention::default()).await, subject.hub(2, Retention::default()).await];
+    assert_eq!(hears(&this, u64::MAX, "one", LONG).await, []);
+    let until_told = async |content: &'static str| {
+        let told = [(u64::MAX, Bytes::from_static(content.as_bytes()))];
+        within(async {
+            while contents(hears(&other, 2, "two", LONG).await) != told {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    };
+    until_told("one").await;
+    hears(&this, u64::MAX, "\0", LONG).await;
+    until_told("\0").await;
+    let heard = hears(&this, u64::MAX, "one", LONG).await;
+    assert!(heard.iter().all(|one| one.age < LONG), "{heard:?}");
+    let apart = Nats::new().hub(1, Retention::default()).await;
+    assert_eq!(hears(&apart, 4, "apart", LONG).await, [], "logs with other names are not told");
+    this.close().await.unwrap();
+    let short = Duration::from_millis(200);
+    within(async {
+        while !hears(&other, 2, "two", short).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let report = Report { hub: 1, content: Bytes::new() };
+    assert!(this.exchange(report, LONG).unwrap().await.is_err());
 }

@@ -1,11 +1,12 @@
 use std::{fmt::Debug, fs, path::Path, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use fanfare_fanout::{Epoch, Position};
 use fanfare_hub::{
     Selection, Selector, TopicName,
     log::{
-        AppendError, Batch, Durability, EmbeddedLog, IdempotencyKey, Limits, Log, MemoryLog,
-        NewEvent, Opened, Options, Page, Read, Record, Retention, Rule, Tail, Timestamp,
+        AppendError, Batch, Durability, EmbeddedLog, Heard, IdempotencyKey, Limits, Log, MemoryLog,
+        NewEvent, Opened, Options, Page, Read, Record, Report, Retention, Rule, Tail, Timestamp,
         TopicState,
     },
 };
@@ -237,6 +238,25 @@ pub(crate) async fn two_hubs_are_one(this: &dyn Log, other: &dyn Log) {
     other.put(one("b", "7")).await;
     assert_eq!(this.data(all()).await, ["1", "3", "4", "7"]);
     assert_eq!(this.kept(select(&["b"])).await, other.kept(select(&["b"])).await);
+}
+
+/// Longer than a test takes.
+pub(crate) const LONG: Duration = Duration::from_mins(5);
+
+/// What a hub hears from the others when it tells them something.
+pub(crate) async fn hears(
+    log: &dyn Log,
+    hub: u64,
+    content: &'static str,
+    within: Duration,
+) -> Vec<Heard> {
+    let report = Report { hub, content: Bytes::from_static(content.as_bytes()) };
+    log.exchange(report, within).expect("hubs share it").await.unwrap()
+}
+
+pub(crate) fn contents(mut heard: Vec<Heard>) -> Vec<(u64, Bytes)> {
+    heard.sort_unstable_by_key(|one| one.report.hub);
+    heard.into_iter().map(|one| (one.report.hub, one.report.content)).collect()
 }
 
 /// What a future gives, which must not take for ever.

@@ -44,6 +44,12 @@ pub enum NatsError {
     /// NATS has refused what was asked.
     #[error("NATS does not answer as it should")]
     Nats(#[source] BoxError),
+    /// The connection is lost, and not there again yet.
+    #[error("NATS is away")]
+    Away,
+    /// It would be one hub too many.
+    #[error("too many hubs share the log already: what this one tells the others does not count")]
+    Crowded,
     /// There is a newer message than its sender knew of.
     #[error("another hub was faster")]
     Conflict,

@@ -17,6 +17,8 @@ mod tail;
 mod reading;
 mod trimming;
 
+mod exchange;
+
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
@@ -41,11 +43,12 @@ use tokio::{
 };
 
 use super::{
-    Answer, AppendError, Appended, Batch, Committed, IdempotencyKey, Log, Page, Read, ReadError,
-    Retention, Size, Tail, Timestamp, TopicState,
+    Answer, AppendError, Appended, Batch, Committed, Heard, IdempotencyKey, Log, Page, Read,
+    ReadError, Report, Retention, Size, Tail, Timestamp, TopicState,
 };
 use crate::{Selection, TopicName};
 use error::{refused, unreadable};
+use exchange::Reports;
 use message::{BatchHead, Head, MAX_EVENTS, Outgoing, What, hashed};
 use replica::{Outcome, Replica};
 use stream::Connections;
@@ -100,6 +103,7 @@ struct Shared {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Outcome>>>,
     inquiries: Inquiries,
     tail: Mutex<TailState>,
+    reports: Reports,
     state: watch::Sender<State>,
 }
 
@@ -144,6 +148,9 @@ impl NatsLog {
         let context = jetstream::ContextBuilder::new().timeout(patience).ack_timeout(patience);
         let context = context.build(client.clone());
         let subjects = Subjects::new(&options.name);
+        // It is in force when the server answers what is asked behind it.
+        let reports = client.subscribe(subjects.reports()).await;
+        let reports = reports.map_err(|error| NatsError::Nats(error.into()))?;
         let stream = stream::open(&context, &subjects, seed, &options).await?;
         let found = stream.cached_info();
         let seed = stream::seed(&found.config).unwrap_or(seed);
@@ -159,11 +166,13 @@ impl NatsLog {
             waiting: Mutex::default(),
             inquiries: Inquiries::default(),
             tail: Mutex::default(),
+            reports: Reports::default(),
             state: watch::Sender::new(State::Open),
             stream,
         });
         tail::catch_up(&shared).await?;
         tokio::spawn(tail::run(shared.clone()));
+        tokio::spawn(exchange::hear(shared.clone(), reports));
         Ok(Self(shared))
     }
 
@@ -280,7 +289,7 @@ impl Shared {
     fn take_note<T>(&self, outcome: Result<T, NatsError>) -> Result<T, NatsError> {
         match &outcome {
             Ok(_) => self.connections.is_away.store(false, Ordering::Relaxed),
-            Err(NatsError::Late(_) | NatsError::Nats(_)) => {
+            Err(NatsError::Away | NatsError::Late(_) | NatsError::Nats(_)) => {
                 self.connections.is_away.store(true, Ordering::Relaxed);
             }
             Err(_) => {}
@@ -298,6 +307,10 @@ impl Shared {
 
     /// Publishes a message, and waits for what comes of it.
     async fn send(&self, message: &Outgoing, id: Option<&str>) -> Result<Outcome, NatsError> {
+        // The client would send it as soon as there is a connection again, when nobody waits for it any more.
+        if self.connections.is_lost() {
+            return Err(NatsError::Away);
+        }
         let nonce = message.head.nonce;
         let (sender, outcome) = oneshot::channel();
         self.waiting().insert(nonce, sender);
@@ -482,6 +495,14 @@ impl Log for NatsLog {
 
     fn size(&self) -> Answer<'_, Result<Size, ReadError>> {
         self.0.known(|replica| replica.index.size())
+    }
+
+    fn exchange(
+        &self,
+        report: Report,
+        within: Duration,
+    ) -> Option<Answer<'_, Result<Vec<Heard>, ReadError>>> {
+        Some(Box::pin(async move { self.0.exchange(report, within).await.map_err(unreadable) }))
     }
 
     fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>> {

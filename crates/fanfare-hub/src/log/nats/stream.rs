@@ -27,7 +27,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     pub(super) number: watch::Sender<u64>,
+    is_lost: AtomicBool,
+    /// What was asked last was not answered.
     pub(super) is_away: AtomicBool,
+}
+
+impl Connections {
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
 }
 
 /// How long to wait before the next attempt, of which so many have failed. All hubs lose NATS at the same moment.
@@ -48,10 +56,13 @@ pub(super) async fn connect(
     let take_note = move |event| {
         match event {
             Event::Connected => {
-                connections.is_away.store(false, Ordering::Relaxed);
+                connections.is_lost.store(false, Ordering::Relaxed);
                 connections.number.send_modify(|number| *number += 1);
             }
-            Event::Disconnected => connections.is_away.store(true, Ordering::Relaxed),
+            Event::Disconnected => {
+                connections.is_lost.store(true, Ordering::Relaxed);
+                connections.is_away.store(true, Ordering::Relaxed);
+            }
             _ => {}
         }
         std::future::ready(())

@@ -44,6 +44,11 @@ impl Subjects {
         format!("{}.log.forgotten", self.stream)
     }
 
+    /// What hubs tell each other, which is not in the stream.
+    pub(super) fn reports(&self) -> String {
+        format!("{}.reports", self.stream)
+    }
+
     /// The topic whose batches have this subject.
     pub(super) fn topic(&self, subject: &str) -> Option<TopicName> {
         let token = subject.strip_prefix(&self.stream)?.strip_prefix(".log.event.")?;

@@ -14,6 +14,8 @@
 --   erased   list: what is to be moved to `dead`, as `first last NAME`
 --   keys     hash: idempotency keys, with their time and answer
 --   keyed    sorted set: idempotency keys by age
+--   hubs     sorted set: hubs by the time of their newest report
+--   reports  hash: what they reported
 --
 -- A script may fail half-way. What it changes counts when it has written `meta`, and until then `undo` there says
 -- how to take it back, which the next script does first.
@@ -25,6 +27,7 @@ local NS = string.sub(KEYS[1], 1, -5)
 local META, TOPICS, OLDEST = KEYS[1], NS .. 'topics', NS .. 'oldest'
 local TOPIC, EVENTS, ORDER, DEAD, ERASED = NS .. 't:', NS .. 'e:', NS .. 'order', NS .. 'dead', NS .. 'erased'
 local KEYS_USED, KEYED = NS .. 'keys', NS .. 'keyed'
+local HUBS, REPORTS = NS .. 'hubs', NS .. 'reports'
 
 -- What is there although it is no longer kept, for hubs that are behind: entries, and bytes of data.
 local KEPT_DEAD, KEPT_DEAD_BYTES = 16384, 16777216
@@ -34,6 +37,8 @@ local PRUNED_TOGETHER = 64
 local MOST_TOPICS, MOST_ENTRIES, MOST_BYTES = 200, 300, 1048576
 -- Steps of work that may as well be done later.
 local STEPS = 100
+-- Hubs that may report.
+local MOST_HUBS = 1000
 
 local COUNTS = {
   'newest', 'sub', 'time', 'events', 'bytes', 'forgotten', 'drops', 'forgotten_drops', 'uses', 'pruned',
@@ -52,14 +57,15 @@ local function number()
   return tonumber(text())
 end
 
--- Milliseconds since 1970; where none is told, by the clock that all hubs share.
-local function time()
-  local told = number()
-  if told then
-    return told
-  end
+-- Milliseconds since 1970, by the clock that all hubs share.
+local function shared_time()
   local now = redis.call('TIME')
   return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
+-- The same, where none is told.
+local function time()
+  return number() or shared_time()
 end
 
 local function limits()

@@ -27,8 +27,8 @@ use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Answer, AppendError, Appended, Batch, BoxError, Limits, Log, NewEvent, Page, Read, ReadError,
-    Retention, Size, Tail, Timestamp, TopicState,
+    Answer, AppendError, Appended, Batch, BoxError, Heard, Limits, Log, NewEvent, Page, Read,
+    ReadError, Report, Retention, Size, Tail, Timestamp, TopicState,
 };
 use crate::{Selection, Selector, TopicName};
 use link::{Connected, Link};
@@ -84,6 +84,9 @@ pub enum RedisError {
     /// The log is another one than it was, or has lost events that it had.
     #[error("the log in Redis is not the one that it was: events that were acknowledged are gone")]
     Replaced,
+    /// It would be one hub too many.
+    #[error("too many hubs share the log already: what this one tells the others does not count")]
+    Crowded,
     /// The log was closed here.
     #[error("it has been closed")]
     Closed,
@@ -239,13 +242,6 @@ impl RedisLog {
     pub fn is_replaced(&self) -> bool {
         *self.0.state.borrow() == State::Replaced
     }
-
-    /// Waits until Redis turns out to hold another log than it did.
-    pub async fn replaced(&self) {
-        let mut state = self.0.state.subscribe();
-        // It is there as long as this is.
-        let _ = state.wait_for(|state| *state == State::Replaced).await;
-    }
 }
 
 impl Shared {
@@ -301,15 +297,15 @@ impl Shared {
 
     /// Runs a script that changes something.
     async fn change(&self, call: Call<'_>) -> Result<Reply, AppendError> {
-        let state = *self.state.borrow();
-        let refused = match state {
-            State::Open => None,
-            State::Closed => Some(RedisError::Closed),
-            State::Replaced => Some(RedisError::Replaced),
-        };
-        match refused {
-            Some(refused) => Err(unavailable(refused)),
-            None => self.call(call).await.map_err(refused_by),
+        self.check_open().map_err(unavailable)?;
+        self.call(call).await.map_err(refused_by)
+    }
+
+    fn check_open(&self) -> Result<(), RedisError> {
+        match *self.state.borrow() {
+            State::Open => Ok(()),
+            State::Closed => Err(RedisError::Closed),
+            State::Replaced => Err(RedisError::Replaced),
         }
     }
 
@@ -408,6 +404,15 @@ impl Shared {
         Ok(found)
     }
 
+    async fn exchange(&self, report: &Report, within: Duration) -> Result<Vec<Heard>, RedisError> {
+        self.check_open()?;
+        let mut reply = self.call(self.scripts.exchange(report, within)).await?;
+        if reply.number()? == 0 {
+            return Err(RedisError::Crowded);
+        }
+        heard(&mut reply)
+    }
+
     async fn trim(&self, now: Timestamp) -> Result<(), AppendError> {
         let mut after = String::new();
         loop {
@@ -452,6 +457,17 @@ fn topics(reply: &mut Reply) -> Result<Vec<TopicState>, RedisError> {
     Ok(topics)
 }
 
+fn heard(reply: &mut Reply) -> Result<Vec<Heard>, RedisError> {
+    let mut values = reply.values()?;
+    let mut heard = vec![];
+    while !values.is_empty() {
+        let mut one = values.values()?;
+        let (hub, age) = (one.number()?, Duration::from_millis(one.number()?));
+        heard.push(Heard { report: Report { hub, content: one.bytes()? }, age });
+    }
+    Ok(heard)
+}
+
 /// Without room nothing of a script is done, and nothing is wrong with the log.
 fn refused_by(error: RedisError) -> AppendError {
     match error {
@@ -480,6 +496,14 @@ impl Log for RedisLog {
     fn is_available(&self) -> Option<bool> {
         let is_away = self.0.is_away.load(Ordering::Relaxed);
         Some(!is_away && *self.0.state.borrow() == State::Open)
+    }
+
+    fn replaced(&self) -> Answer<'_, ()> {
+        let mut state = self.0.state.subscribe();
+        Box::pin(async move {
+            // It is there as long as this is.
+            let _ = state.wait_for(|state| *state == State::Replaced).await;
+        })
     }
 
     fn tail(&self) -> Option<Tail> {
@@ -556,6 +580,14 @@ impl Log for RedisLog {
             let mut next = || reply.number().map_err(unreadable);
             Ok(Size { events: next()?, bytes: next()?, topics: next()?, disk_bytes: None })
         })
+    }
+
+    fn exchange(
+        &self,
+        report: Report,
+        within: Duration,
+    ) -> Option<Answer<'_, Result<Vec<Heard>, ReadError>>> {
+        Some(Box::pin(async move { self.0.exchange(&report, within).await.map_err(unreadable) }))
     }
 
     fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>> {

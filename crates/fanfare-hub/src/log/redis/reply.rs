@@ -37,13 +37,15 @@ impl Reply {
         self.0.len() == 0
     }
 
-    pub(super) fn text(&mut self) -> Result<ByteString, RedisError> {
+    pub(super) fn bytes(&mut self) -> Result<Bytes, RedisError> {
         match self.0.next() {
-            Some(Value::BulkString(bytes)) => {
-                Bytes::from(bytes).try_into().map_err(|_| RedisError::Reply)
-            }
+            Some(Value::BulkString(bytes)) => Ok(bytes.into()),
             _ => Err(RedisError::Reply),
         }
+    }
+
+    pub(super) fn text(&mut self) -> Result<ByteString, RedisError> {
+        self.bytes()?.try_into().map_err(|_| RedisError::Reply)
     }
 
     /// `None` for an empty text.

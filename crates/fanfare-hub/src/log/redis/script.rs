@@ -7,8 +7,8 @@ use redis::{Script, ScriptInvocation, ToRedisArgs, Value, aio::ConnectionLike};
 use tokio::time::timeout;
 
 use super::{
-    Batch, Limits, NewEvent, Place, Read, RedisClock, RedisError, RedisOptions, Reply, Retention,
-    Selection, Selector, Timestamp, TopicName,
+    Batch, Limits, NewEvent, Place, Read, RedisClock, RedisError, RedisOptions, Reply, Report,
+    Retention, Selection, Selector, Timestamp, TopicName,
 };
 
 macro_rules! script {
@@ -33,6 +33,7 @@ pub(super) struct Scripts {
     append: Script,
     count_back: Script,
     erase: Script,
+    exchange: Script,
     open: Script,
     read: Script,
     size: Script,
@@ -54,6 +55,7 @@ impl Scripts {
             append: script!("append"),
             count_back: script!("count_back"),
             erase: script!("#!lua flags=allow-oom\n", "erase"),
+            exchange: script!("#!lua flags=allow-oom\n", "exchange"),
             open: script!("open"),
             read: script!("read"),
             size: script!("size"),
@@ -140,6 +142,11 @@ impl Scripts {
 
     pub(super) fn size(&self) -> Call<'_> {
         self.call(&self.size)
+    }
+
+    pub(super) fn exchange(&self, report: &Report, within: Duration) -> Call<'_> {
+        let call = self.call(&self.exchange).with(report.hub).milliseconds(Some(within));
+        call.with(&*report.content)
     }
 
     pub(super) fn trim(&self, now: Timestamp, retention: &Retention, after: &str) -> Call<'_> {
