@@ -11,7 +11,8 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 use crate::{
     audit::{Audit, Fates},
     followers::{Follower, SELECTIONS},
-    publishers::{Ledger, Life, Publisher},
+    publishers::{Life, Publisher},
+    requests::Ledger,
     support::{Folder, Hub, alone, client, is_soak, seed},
 };
 

@@ -1,0 +1,239 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use fanfare_client::{EventSource, Item, Policy};
+use fastrand::Rng;
+use futures_util::StreamExt;
+use reqwest::{Client, StatusCode};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::rotation::Rotation;
+use crate::{
+    audit::Audit,
+    followers::{Account, Follower, SELECTIONS},
+    requests::{Fate, Keys, Ledger, Request},
+    support::{client, is_soak, within},
+};
+
+pub(crate) const PUBLISHERS: usize = 8;
+/// How long a publisher waits for an answer.
+const ANSWER: Duration = Duration::from_secs(3);
+/// Until a publisher asks again who was given no answer, at most, in milliseconds.
+const AGAIN: u64 = 100;
+
+/// Who publishes and who follows, at whichever hub there is.
+pub(crate) struct Load {
+    pub(crate) ledger: Ledger,
+    followers: Vec<Follower>,
+    /// They end only when something is wrong.
+    following: JoinSet<()>,
+    publishers: JoinSet<Trouble>,
+    is_last_call: watch::Sender<bool>,
+    /// When a stream was opened.
+    pub(crate) openings: Arc<Mutex<Vec<Instant>>>,
+}
+
+/// How much the subscribers are, and how busy the publishers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measure {
+    pub(crate) subscribers: usize,
+    /// Between two requests of a publisher.
+    pub(crate) pause: Duration,
+}
+
+/// What it came to.
+#[derive(Debug)]
+pub(crate) struct Total {
+    requests: usize,
+    acknowledged: usize,
+    subscribers: usize,
+    streams: usize,
+    account: Account,
+    trouble: Trouble,
+}
+
+/// What publishers had to put up with.
+#[derive(Debug, Default, Clone, Copy)]
+struct Trouble {
+    /// Requests that were sent more than once.
+    repeated: usize,
+    /// The longest time until one was acknowledged.
+    longest: Duration,
+}
+
+struct Publisher {
+    number: usize,
+    random: Rng,
+    client: Client,
+    rotation: Rotation,
+    ledger: Ledger,
+    pause: Duration,
+}
+
+impl Measure {
+    /// A debug build on two slow cores is to bear the short one.
+    pub(crate) fn usual() -> Self {
+        if is_soak() {
+            Self { subscribers: 200, pause: Duration::from_millis(40) }
+        } else {
+            Self { subscribers: 40, pause: Duration::from_millis(40) }
+        }
+    }
+}
+
+impl Load {
+    pub(crate) fn start(measure: Measure, rotation: &Rotation, policy: &Policy, random: &mut Rng) -> Self {
+        let ledger = Ledger::new();
+        let (openings, is_last_call) = (Arc::default(), watch::Sender::new(false));
+        // Half of them follow exact topics, half patterns.
+        let (exact, patterns) = SELECTIONS.split_at(2);
+        let selection = |number: usize| match number % 2 {
+            0 => exact[number / 2 % exact.len()],
+            _ => patterns[number / 2 % patterns.len()],
+        };
+        let followers: Vec<_> =
+            (0..measure.subscribers).map(selection).map(Follower::new).collect();
+        let client = client();
+        let mut following = JoinSet::new();
+        for follower in &followers {
+            let source = rotation.follow(&client, follower.target, policy.clone());
+            following.spawn(follow(follower.clone(), source, Arc::clone(&openings)));
+        }
+        let publisher = |number| Publisher {
+            number,
+            random: random.fork(),
+            client: client.clone(),
+            rotation: rotation.clone(),
+            ledger: ledger.clone(),
+            pause: measure.pause,
+        };
+        let publishers = (0..PUBLISHERS).map(publisher);
+        let publishers = publishers.map(|one| one.run(is_last_call.subscribe())).collect();
+        Self { ledger, followers, following, publishers, is_last_call, openings }
+    }
+
+    /// Everyone has an answer, and what is new has come to everyone.
+    pub(crate) async fn goes_on(&mut self) {
+        self.ledger.more_answers(PUBLISHERS).await;
+        let sent = self.ledger.sent.lock().unwrap();
+        let last = sent.iter().filter_map(|sent| match sent.fate {
+            Fate::Acknowledged(last) => Some(last),
+            _ => None,
+        });
+        let newest = last.max().unwrap_or_default();
+        drop(sent);
+        for follower in &self.followers {
+            follower.has_come_to(newest).await;
+        }
+        assert!(self.following.try_join_next().is_none(), "a subscriber has given up");
+    }
+
+    /// Ends it, and reads the log from a hub, which has to have what was acknowledged.
+    pub(crate) async fn end(mut self, url: &str) -> Total {
+        self.is_last_call.send_replace(true);
+        let troubles = within("the last answers", self.publishers.join_all()).await;
+        let mut audit = Audit::default();
+        audit.read_on(&client(), url).await;
+        let sent = self.ledger.sent.lock().unwrap();
+        audit.check_order(&sent);
+        let fates = audit.check(&sent);
+        assert_eq!(fates.events, audit.entries.len(), "the log has what nobody has sent");
+        let mut account = Account::default();
+        for follower in &self.followers {
+            follower.has_all(&audit.entries).await;
+        }
+        assert!(self.following.try_join_next().is_none(), "a subscriber has given up");
+        for follower in &self.followers {
+            account += follower.account(&audit.entries);
+        }
+        Total {
+            requests: fates.acknowledged,
+            acknowledged: fates.events,
+            subscribers: self.followers.len(),
+            streams: self.openings.lock().unwrap().len(),
+            account,
+            trouble: troubles.into_iter().fold(Trouble::default(), Trouble::and),
+        }
+    }
+}
+
+/// Follows for ever.
+async fn follow(follower: Follower, mut source: EventSource, openings: Arc<Mutex<Vec<Instant>>>) {
+    while let Some(item) = source.next().await {
+        match item.unwrap() {
+            Item::Event(event) => {
+                follower.note(event.name(), source.last_event_id(), event.data());
+            }
+            Item::Opened(_) => openings.lock().unwrap().push(Instant::now()),
+            _ => {}
+        }
+    }
+}
+
+impl Publisher {
+    async fn run(mut self, is_last_call: watch::Receiver<bool>) -> Trouble {
+        let mut pauses = interval(self.pause);
+        pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut trouble = Trouble::default();
+        for number in 0.. {
+            pauses.tick().await;
+            if *is_last_call.borrow() {
+                break;
+            }
+            let request = Request::draw(&mut self.random, self.number, number, Keys::All);
+            let begun = Instant::now();
+            let (last, attempts) = self.publish(&request).await;
+            let repeated = usize::from(attempts > 1);
+            trouble = trouble.and(Trouble { repeated, longest: begun.elapsed() });
+            self.ledger.note(request, Fate::Acknowledged(last));
+        }
+        trouble
+    }
+
+    /// Asks one hub after the other until it is acknowledged.
+    async fn publish(&mut self, request: &Request) -> (u64, usize) {
+        for attempts in 1.. {
+            let url = self.rotation.pick();
+            let answer = timeout(ANSWER, request.send(&self.client, &url)).await.ok().flatten();
+            match answer {
+                Some(answer) if answer.status != StatusCode::SERVICE_UNAVAILABLE => {
+                    return (answer.last(), attempts);
+                }
+                _ => sleep(Duration::from_millis(self.random.u64(..AGAIN))).await,
+            }
+        }
+        unreachable!("asked for ever")
+    }
+}
+
+impl Trouble {
+    fn and(self, other: Self) -> Self {
+        let repeated = self.repeated + other.repeated;
+        Self { repeated, longest: self.longest.max(other.longest) }
+    }
+}
+
+impl Total {
+    /// Prints the account, and says no to one that is not whole.
+    pub(crate) fn settle(&self, what: &str) {
+        println!("{what}: {self}");
+        assert!(self.account.is_whole(), "{what}: {self}");
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, acknowledged, subscribers, streams, account, trouble } = self;
+        let Trouble { repeated, longest } = trouble;
+        writeln!(f, "acknowledged {acknowledged} events in {requests} requests, {account}")?;
+        write!(f, "    to {subscribers} subscribers in {streams} streams; {repeated} requests were ")?;
+        write!(f, "sent more than once, the longest was acknowledged after {longest:.1?}")
+    }
+}
