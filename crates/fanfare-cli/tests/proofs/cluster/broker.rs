@@ -203,7 +203,8 @@ impl Server {
              jetstream {{ store_dir: {data:?} }}\n"
         );
         if routes.len() > 1 {
-            let others: Vec<String> = routes.iter().map(|place| format!("nats://{place}")).collect();
+            let others: Vec<String> =
+                routes.iter().map(|place| format!("nats://{place}")).collect();
             text += &format!(
                 "cluster {{ name: fanfare, listen: \"{}\", routes: {others:?} }}\n",
                 routes[index]

@@ -32,8 +32,10 @@ impl Hubs {
         let keep_alive = format!("http.keep_alive={}s", SILENCE.as_secs());
         let settings = settings.iter().copied().chain([&*keep_alive, "http.retry=50ms..150ms"]);
         let settings = settings.flat_map(|setting| ["--set", setting]);
-        let words: Vec<String> = ["--log", log].into_iter().chain(settings).map(str::to_owned).collect();
-        let seat = |site: Site| Seat { listen: site.free_place(), site, words: words.clone(), hub: None };
+        let words: Vec<String> =
+            ["--log", log].into_iter().chain(settings).map(str::to_owned).collect();
+        let seat =
+            |site: Site| Seat { listen: site.free_place(), site, words: words.clone(), hub: None };
         let seats: Vec<Seat> = sites.into_iter().map(seat).collect();
         let rotation = Rotation::new(seats.iter().map(Seat::url));
         let mut hubs = Self { seats, rotation };

@@ -1,6 +1,5 @@
 use std::{
-    fmt,
-    sync::{Arc, Mutex},
+    fmt, mem,
     time::{Duration, Instant},
 };
 
@@ -36,8 +35,16 @@ pub(crate) struct Load {
     following: JoinSet<()>,
     publishers: JoinSet<Trouble>,
     is_last_call: watch::Sender<bool>,
-    /// When a stream was opened.
-    pub(crate) openings: Arc<Mutex<Vec<Instant>>>,
+    streams: watch::Sender<Streams>,
+}
+
+/// The streams of all subscribers.
+#[derive(Debug, Default)]
+struct Streams {
+    /// When each was opened.
+    openings: Vec<Instant>,
+    /// How many are open.
+    open: usize,
 }
 
 /// How much the subscribers are, and how busy the publishers.
@@ -89,9 +96,14 @@ impl Measure {
 }
 
 impl Load {
-    pub(crate) fn start(measure: Measure, rotation: &Rotation, policy: &Policy, random: &mut Rng) -> Self {
+    pub(crate) fn start(
+        measure: Measure,
+        rotation: &Rotation,
+        policy: &Policy,
+        random: &mut Rng,
+    ) -> Self {
         let ledger = Ledger::new();
-        let (openings, is_last_call) = (Arc::default(), watch::Sender::new(false));
+        let (streams, is_last_call) = (watch::Sender::default(), watch::Sender::new(false));
         // Half of them follow exact topics, half patterns.
         let (exact, patterns) = SELECTIONS.split_at(2);
         let selection = |number: usize| match number % 2 {
@@ -104,7 +116,7 @@ impl Load {
         let mut following = JoinSet::new();
         for follower in &followers {
             let source = rotation.follow(&client, follower.target, policy.clone());
-            following.spawn(follow(follower.clone(), source, Arc::clone(&openings)));
+            following.spawn(follow(follower.clone(), source, streams.clone()));
         }
         let publisher = |number| Publisher {
             number,
@@ -116,7 +128,15 @@ impl Load {
         };
         let publishers = (0..PUBLISHERS).map(publisher);
         let publishers = publishers.map(|one| one.run(is_last_call.subscribe())).collect();
-        Self { ledger, followers, following, publishers, is_last_call, openings }
+        Self { ledger, followers, following, publishers, is_last_call, streams }
+    }
+
+    /// Waits until every subscriber has a stream; tells when those were opened that were since then.
+    pub(crate) async fn are_back_since(&self, since: Instant) -> Vec<Duration> {
+        let mut streams = self.streams.subscribe();
+        let is_whole = |streams: &Streams| streams.open == self.followers.len();
+        let whole = within("all streams", streams.wait_for(is_whole)).await.unwrap();
+        whole.openings.iter().filter_map(|opened| opened.checked_duration_since(since)).collect()
     }
 
     /// Everyone has an answer, and what is new has come to everyone.
@@ -157,7 +177,7 @@ impl Load {
             requests: fates.acknowledged,
             acknowledged: fates.events,
             subscribers: self.followers.len(),
-            streams: self.openings.lock().unwrap().len(),
+            streams: self.streams.borrow().openings.len(),
             account,
             trouble: troubles.into_iter().fold(Trouble::default(), Trouble::and),
         }
@@ -165,15 +185,29 @@ impl Load {
 }
 
 /// Follows for ever.
-async fn follow(follower: Follower, mut source: EventSource, openings: Arc<Mutex<Vec<Instant>>>) {
+async fn follow(follower: Follower, mut source: EventSource, streams: watch::Sender<Streams>) {
+    let mut is_open = false;
     while let Some(item) = source.next().await {
         match item.unwrap() {
             Item::Event(event) => {
                 follower.note(event.name(), source.last_event_id(), event.data());
             }
-            Item::Opened(_) => openings.lock().unwrap().push(Instant::now()),
+            Item::Opened(_) => {
+                is_open = true;
+                streams.send_modify(Streams::open);
+            }
+            Item::Reconnecting { .. } if mem::take(&mut is_open) => {
+                streams.send_modify(|streams| streams.open -= 1);
+            }
             _ => {}
         }
+    }
+}
+
+impl Streams {
+    fn open(&mut self) {
+        self.openings.push(Instant::now());
+        self.open += 1;
     }
 }
 
@@ -233,7 +267,10 @@ impl fmt::Display for Total {
         let Self { requests, acknowledged, subscribers, streams, account, trouble } = self;
         let Trouble { repeated, longest } = trouble;
         writeln!(f, "acknowledged {acknowledged} events in {requests} requests, {account}")?;
-        write!(f, "    to {subscribers} subscribers in {streams} streams; {repeated} requests were ")?;
+        write!(
+            f,
+            "    to {subscribers} subscribers in {streams} streams; {repeated} requests were "
+        )?;
         write!(f, "sent more than once, the longest was acknowledged after {longest:.1?}")
     }
 }

@@ -14,3 +14,6 @@ mod load;
 mod kills;
 // Restarted in good order, one after the other.
 mod rolling;
+// Cut off from each other.
+mod network;
+mod partition;

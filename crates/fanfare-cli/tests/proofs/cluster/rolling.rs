@@ -5,7 +5,6 @@ use std::{
 
 use fanfare_client::Policy;
 use fastrand::Rng;
-use tokio::time::sleep;
 
 use super::{
     broker::Broker,
@@ -17,7 +16,6 @@ use crate::support::{Folder, alone, is_soak, seed};
 
 /// What a subscriber is told to wait when its hub ends.
 const FAREWELL: &str = "http.farewell_retry=500ms..2500ms";
-const LATEST: Duration = Duration::from_millis(2500);
 /// What a bar of the histogram stands for.
 const BAR: Duration = Duration::from_millis(250);
 
@@ -40,13 +38,18 @@ async fn restart_one_after_the_other(folder: &Folder, broker: &Broker, settings:
     for _ in 0..if is_soak() { 5 } else { 1 } {
         for hub in 0..hubs.count() {
             load.goes_on().await;
+            load.are_back_since(Instant::now()).await;
             returns.extend(restart(folder, &mut hubs, hub, &load).await);
         }
     }
     load.goes_on().await;
     let total = load.end(&hubs.rotation.pick()).await;
     hubs.stop_all().await;
-    println!("{}, a rolling restart: when subscribers came back\n{}", broker.name(), bars(&returns));
+    println!(
+        "{}, a rolling restart: when subscribers came back\n{}",
+        broker.name(),
+        bars(&returns)
+    );
     total.settle(&format!("{}, a rolling restart", broker.name()));
     let (most, all) = (counts(&returns).into_iter().max().unwrap_or_default(), returns.len());
     // Were all told the same time, more than half of them would come in one moment.
@@ -58,14 +61,11 @@ async fn restart_one_after_the_other(folder: &Folder, broker: &Broker, settings:
 async fn restart(folder: &Folder, hubs: &mut Hubs, hub: usize, load: &Load) -> Vec<Duration> {
     let url = hubs.url(hub);
     hubs.rotation.take_out(&url);
-    let (before, told) = (load.openings.lock().unwrap().len(), Instant::now());
+    let told = Instant::now();
     hubs.stop(hub).await;
-    // Even who was told last to come back has done so.
-    sleep(LATEST).await;
     hubs.start_again(folder).await;
     hubs.rotation.put_back(url);
-    let openings = load.openings.lock().unwrap();
-    openings[before..].iter().map(|opened| *opened - told).collect()
+    load.are_back_since(told).await
 }
 
 /// How many came in each quarter of a second.

@@ -1,0 +1,101 @@
+use std::time::{Duration, Instant};
+
+use fanfare_client::Policy;
+use fastrand::Rng;
+use tokio::time::sleep;
+
+use super::{
+    broker::Broker,
+    hubs::Hubs,
+    load::{Load, Measure},
+    network::{Network, Side, leave_for_own_network},
+    site::Site,
+};
+use crate::support::{Folder, alone, is_soak, seed};
+
+/// The first of the hubs' sites, and of the servers' that have the log.
+const HUBS: u8 = 10;
+const NODES: u8 = 20;
+/// How long a link is cut, at most: longer than a hub waits for the log (`PATIENCE`), and than subscribers for
+/// a word.
+const CUT: Duration = Duration::from_secs(6);
+const PATIENCE: &str = "log.patience=1s";
+
+/// What is cut off.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    /// A hub from those who publish and follow.
+    HubInFront,
+    /// A hub from the log. Its subscribers are still there.
+    HubBehind,
+    /// A server that has the log, drawn at random.
+    Node,
+    /// The server that leads the others.
+    Leader,
+}
+
+const CUTS: [Cut; 4] = [Cut::HubInFront, Cut::HubBehind, Cut::Node, Cut::Leader];
+
+struct Partition {
+    random: Rng,
+    network: Network,
+    broker: Broker,
+    load: Load,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_and_redis_are_cut_off_from_each_other_under_load() {
+    let _alone = alone().await;
+    let test = "cluster::partition::hubs_and_redis_are_cut_off_from_each_other_under_load";
+    if leave_for_own_network(test).await {
+        return;
+    }
+    let (folder, network) = (Folder::new(), Network::make().await);
+    let redis = Broker::redis(&folder, network.site(NODES, &[Side::Back]).await).await;
+    cut_at_random(folder, network, redis, &[]).await;
+}
+
+/// Every acknowledged event comes to every subscriber exactly once and in order.
+async fn cut_at_random(folder: Folder, network: Network, broker: Broker, settings: &[&str]) {
+    let (rounds, begun) = (if is_soak() { 20 } else { CUTS.len() }, Instant::now());
+    let mut random = Rng::with_seed(seed());
+    let mut sites: Vec<Site> = vec![];
+    for number in HUBS..HUBS + 3 {
+        sites.push(network.site(number, &[Side::Front, Side::Back]).await);
+    }
+    // An address that is not loopback, and no tokens.
+    let settings = [settings, &["server.insecure=true", PATIENCE]].concat();
+    let hubs = Hubs::start(&folder, sites, &broker.url(), &settings).await;
+    let policy = Policy::resilient().with_cap(Duration::from_millis(500));
+    let load = Load::start(Measure::usual(), &hubs.rotation, &policy, &mut random);
+    let mut partition = Partition { random, network, broker, load };
+    for cut in CUTS.into_iter().cycle().take(rounds) {
+        partition.round(cut).await;
+    }
+    let Partition { broker, load, .. } = partition;
+    let total = load.end(&hubs.rotation.pick()).await;
+    hubs.stop_all().await;
+    total.settle(&format!("{}, {rounds} cuts in {:.0?}", broker.name(), begun.elapsed()));
+}
+
+impl Partition {
+    async fn round(&mut self, cut: Cut) {
+        self.load.goes_on().await;
+        let (site, side) = self.draw(cut).await;
+        self.network.cut(site, side).await;
+        sleep(CUT.mul_f64(self.random.f64())).await;
+        self.network.heal(site, side).await;
+        self.broker.until_all_are_there().await;
+        self.load.goes_on().await;
+    }
+
+    async fn draw(&mut self, cut: Cut) -> (u8, Side) {
+        let mut any = |count| self.random.u8(..count);
+        match cut {
+            Cut::HubInFront => (HUBS + any(3), Side::Front),
+            Cut::HubBehind => (HUBS + any(3), Side::Back),
+            Cut::Node => (NODES + any(self.broker.nodes() as u8), Side::Back),
+            Cut::Leader => (NODES + self.broker.leader().await as u8, Side::Back),
+        }
+    }
+}
