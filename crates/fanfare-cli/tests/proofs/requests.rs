@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::support::{parts, within};
+use crate::{
+    audit::{Audit, Fates},
+    support::{parts, within},
+};
 
 pub(crate) const TOPICS: [&str; 4] = ["a", "b", "news/x", "news/y"];
 
@@ -92,11 +95,36 @@ impl Ledger {
         }
     }
 
+    /// The newest position that was answered.
+    pub(crate) fn newest(&self) -> u64 {
+        let sent = self.sent.lock().unwrap();
+        sent.iter().filter_map(|sent| sent.fate.last()).max().unwrap_or_default()
+    }
+
+    /// The log has each request as it was answered, in its publisher's order, and nothing else.
+    pub(crate) fn held_against(&self, audit: &Audit) -> Fates {
+        let sent = self.sent.lock().unwrap();
+        audit.check_order(&sent);
+        let fates = audit.check(&sent);
+        assert_eq!(fates.events, audit.entries.len(), "the log has what nobody has sent");
+        fates
+    }
+
     /// Waits until so many more requests have been answered.
     pub(crate) async fn more_answers(&self, count: usize) {
         let mut answers = self.answers.subscribe();
         let target = *answers.borrow() + count;
         within("answers", answers.wait_for(|&answers| answers >= target)).await.unwrap();
+    }
+}
+
+impl Fate {
+    /// The position that was answered.
+    fn last(self) -> Option<u64> {
+        match self {
+            Self::Acknowledged(last) | Self::Repeated { last, .. } => Some(last),
+            Self::Unanswered => None,
+        }
     }
 }
 

@@ -1,15 +1,15 @@
-use std::{collections::HashMap, fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{collections::HashMap, fmt::Write, fs, path::PathBuf, process::Stdio, time::Duration};
 
 use reqwest::Client;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    process::{Child, Command},
+    process::Child,
     time::{interval, timeout},
 };
 
-use super::site::Site;
+use super::site::{Site, program};
 use crate::support::{Folder, client, within};
 
 /// How long one look at a server may take.
@@ -81,7 +81,7 @@ impl Broker {
         Self::start(Kind::Redis, vec![server]).await
     }
 
-    /// NATS with JetStream: a cluster where there are several sites.
+    /// NATS with its streams: a cluster where there are several sites.
     pub(crate) async fn nats(folder: &Folder, sites: &[Site]) -> Self {
         let routes: Vec<String> = sites.iter().map(Site::free_place).collect();
         let server = |(index, site)| Server::nats(folder, site, index, &routes);
@@ -205,10 +205,9 @@ impl Server {
         if routes.len() > 1 {
             let others: Vec<String> =
                 routes.iter().map(|place| format!("nats://{place}")).collect();
-            text += &format!(
-                "cluster {{ name: fanfare, listen: \"{}\", routes: {others:?} }}\n",
-                routes[index]
-            );
+            let listen = &routes[index];
+            let cluster = format!("name: fanfare, listen: \"{listen}\", routes: {others:?}");
+            writeln!(text, "cluster {{ {cluster} }}").unwrap();
         }
         let file = data.with_extension("conf");
         fs::write(&file, text).unwrap();
@@ -217,18 +216,17 @@ impl Server {
     }
 
     fn start(&mut self) {
-        let mut command = Command::new(self.program);
+        let mut command = program(self.program);
         command.args(&self.arguments);
         let mut command = self.site.enter(command);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let started = command.kill_on_drop(true).spawn();
+        let started = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let wanted = |_| panic!("{} is installed: tests/servers/setup.sh", self.program);
         self.process = Some(started.unwrap_or_else(wanted));
     }
 }
 
 impl JetStream {
-    /// The server that leads the streams, of which hubs have one; or all of JetStream.
+    /// The server that leads the streams, of which hubs have one; or all of its nodes.
     fn leader(self) -> Option<String> {
         let streams = self.account_details.into_iter().flat_map(|account| account.stream_detail);
         let groups = streams.filter_map(|stream| stream.cluster).chain(self.meta_cluster);

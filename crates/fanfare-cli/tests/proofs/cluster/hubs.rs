@@ -6,7 +6,7 @@ use super::{rotation::Rotation, site::Site};
 use crate::support::{Folder, Hub};
 
 /// After which a stream is sent a comment. Whoever hears nothing for twice as long asks another hub.
-pub(crate) const SILENCE: Duration = Duration::from_secs(2);
+pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 
 /// Hubs that share a log.
 pub(crate) struct Hubs {

@@ -1,9 +1,9 @@
-use std::{env, net::Ipv4Addr, process::Stdio};
+use std::{env, fmt, net::Ipv4Addr};
 
 use tokio::process::Command;
 
-use super::site::Site;
-use crate::support::{Folder, output, within};
+use super::site::{Site, program};
+use crate::support::{output, within};
 
 /// Says to a test that it runs in a network of its own.
 const INSIDE: &str = "FANFARE_INSIDE_NETWORK";
@@ -14,6 +14,13 @@ const INSIDE: &str = "FANFARE_INSIDE_NETWORK";
 pub(crate) enum Side {
     Front,
     Back,
+}
+
+/// What joins a site and a network, at its end outside of the site.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Link {
+    pub(crate) site: u8,
+    pub(crate) side: Side,
 }
 
 /// Processes with a network of their own each, joined by links that can be cut. Nothing of it can be seen from
@@ -31,15 +38,14 @@ pub(crate) async fn leave_for_own_network(test: &str) -> bool {
     }
     let mut command = unshare();
     command.arg(env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
-    command.env(INSIDE, "1").kill_on_drop(true);
-    let status = command.status().await.unwrap();
+    let status = command.env(INSIDE, "1").status().await.unwrap();
     assert!(status.success(), "{test} has failed in its network");
     true
 }
 
 /// As root of its own users, networks, mounts and processes.
 fn unshare() -> Command {
-    let mut command = Command::new("unshare");
+    let mut command = program("unshare");
     command.args(["--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child"]);
     command.args(["--mount-proc", "--"]);
     command
@@ -53,7 +59,6 @@ async fn try_out() -> Result<(), String> {
         "-c",
         "mount -t tmpfs none /run && ip netns add trial && ip link add trial type bridge",
     ]);
-    command.stdin(Stdio::null()).kill_on_drop(true);
     let tried = within("a network", command.output()).await.map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&tried.stderr).trim().replace('\n', "; ");
     if tried.status.success() { Ok(()) } else { Err(said) }
@@ -80,7 +85,8 @@ impl Network {
         run(&format!("ip netns add {namespace}")).await;
         run(&format!("ip -n {namespace} link set lo up")).await;
         for side in sides {
-            let (link, bridge, address) = (side.link(number), side.bridge(), side.address(number));
+            let link = Link { site: number, side: *side };
+            let (bridge, address) = (side.bridge(), side.address(number));
             run(&format!("ip link add {link} type veth peer name {bridge} netns {namespace}"))
                 .await;
             run(&format!("ip link set {link} master {bridge} up")).await;
@@ -89,14 +95,22 @@ impl Network {
         }
         Site { address: sides[0].address(number).into(), namespace: Some(namespace) }
     }
+}
 
-    /// Cuts a site's link: what is sent is lost, and nobody is told.
-    pub(crate) async fn cut(&self, number: u8, side: Side) {
-        run(&format!("ip link set {} down", side.link(number))).await;
+impl Link {
+    /// What is sent over it is lost, and nobody is told.
+    pub(crate) async fn cut(&self) {
+        run(&format!("ip link set {self} down")).await;
     }
 
-    pub(crate) async fn heal(&self, number: u8, side: Side) {
-        run(&format!("ip link set {} up", side.link(number))).await;
+    pub(crate) async fn heal(&self) {
+        run(&format!("ip link set {self} up")).await;
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.side.bridge(), self.site)
     }
 }
 
@@ -108,10 +122,6 @@ impl Side {
         }
     }
 
-    fn link(self, number: u8) -> String {
-        format!("{}{number}", self.bridge())
-    }
-
     fn address(self, number: u8) -> Ipv4Addr {
         match self {
             Self::Front => Ipv4Addr::new(10, 77, 0, number),
@@ -121,6 +131,9 @@ impl Side {
 }
 
 async fn run(line: &str) {
-    let end = output(Folder::new().shell(line)).await;
+    let mut words = line.split(' ');
+    let mut command = program(words.next().unwrap());
+    command.args(words);
+    let end = output(command).await;
     assert_eq!(end.status, Some(0), "{line}: {end:?}");
 }

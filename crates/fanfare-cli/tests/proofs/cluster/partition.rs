@@ -8,7 +8,7 @@ use super::{
     broker::Broker,
     hubs::Hubs,
     load::{Load, Measure},
-    network::{Network, Side, leave_for_own_network},
+    network::{Link, Network, Side, leave_for_own_network},
     site::Site,
 };
 use crate::support::{Folder, alone, is_soak, seed};
@@ -38,7 +38,6 @@ const CUTS: [Cut; 4] = [Cut::HubInFront, Cut::HubBehind, Cut::Node, Cut::Leader]
 
 struct Partition {
     random: Rng,
-    network: Network,
     broker: Broker,
     load: Load,
 }
@@ -68,7 +67,7 @@ async fn cut_at_random(folder: Folder, network: Network, broker: Broker, setting
     let hubs = Hubs::start(&folder, sites, &broker.url(), &settings).await;
     let policy = Policy::resilient().with_cap(Duration::from_millis(500));
     let load = Load::start(Measure::usual(), &hubs.rotation, &policy, &mut random);
-    let mut partition = Partition { random, network, broker, load };
+    let mut partition = Partition { random, broker, load };
     for cut in CUTS.into_iter().cycle().take(rounds) {
         partition.round(cut).await;
     }
@@ -81,21 +80,24 @@ async fn cut_at_random(folder: Folder, network: Network, broker: Broker, setting
 impl Partition {
     async fn round(&mut self, cut: Cut) {
         self.load.goes_on().await;
-        let (site, side) = self.draw(cut).await;
-        self.network.cut(site, side).await;
+        let link = self.draw(cut).await;
+        link.cut().await;
         sleep(CUT.mul_f64(self.random.f64())).await;
-        self.network.heal(site, side).await;
+        link.heal().await;
         self.broker.until_all_are_there().await;
         self.load.goes_on().await;
     }
 
-    async fn draw(&mut self, cut: Cut) -> (u8, Side) {
-        let mut any = |count| self.random.u8(..count);
+    async fn draw(&mut self, cut: Cut) -> Link {
+        let node = match cut {
+            Cut::Leader => self.broker.leader().await,
+            _ => self.random.usize(..self.broker.nodes()),
+        };
+        let (hub, node) = (HUBS + self.random.u8(..3), NODES + u8::try_from(node).unwrap());
         match cut {
-            Cut::HubInFront => (HUBS + any(3), Side::Front),
-            Cut::HubBehind => (HUBS + any(3), Side::Back),
-            Cut::Node => (NODES + any(self.broker.nodes() as u8), Side::Back),
-            Cut::Leader => (NODES + self.broker.leader().await as u8, Side::Back),
+            Cut::HubInFront => Link { site: hub, side: Side::Front },
+            Cut::HubBehind => Link { site: hub, side: Side::Back },
+            Cut::Node | Cut::Leader => Link { site: node, side: Side::Back },
         }
     }
 }

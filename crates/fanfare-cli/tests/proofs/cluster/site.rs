@@ -1,4 +1,5 @@
 use std::{
+    env,
     net::{IpAddr, Ipv4Addr, TcpListener},
     process::Stdio,
 };
@@ -15,6 +16,14 @@ pub(crate) struct Site {
     pub(crate) address: IpAddr,
     /// A network of its own, if it has one.
     pub(crate) namespace: Option<String>,
+}
+
+/// A program of the system, also of those that are only in the PATH of root.
+pub(crate) fn program(name: &str) -> Command {
+    let path = env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(name);
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin")).kill_on_drop(true).stdin(Stdio::null());
+    command
 }
 
 impl Site {
@@ -34,7 +43,7 @@ impl Site {
     pub(crate) fn enter(&self, command: Command) -> Command {
         let Some(namespace) = &self.namespace else { return command };
         let inner = command.as_std();
-        let mut outer = Command::new("ip");
+        let mut outer = program("ip");
         outer.args(["netns", "exec", namespace]).arg(inner.get_program()).args(inner.get_args());
         for (name, value) in inner.get_envs() {
             match value {
@@ -45,7 +54,6 @@ impl Site {
         if let Some(folder) = inner.get_current_dir() {
             outer.current_dir(folder);
         }
-        outer.kill_on_drop(true).stdin(Stdio::null());
         outer
     }
 }
