@@ -62,12 +62,12 @@ async fn hubs_and_redis_are_killed_at_random_under_load() {
 
 /// Every acknowledged event comes to every subscriber exactly once and in order.
 async fn kill_at_random(folder: Folder, broker: Broker, settings: &[&str]) {
-    let (rounds, begun) = (if is_soak() { 60 } else { VICTIMS.len() }, Instant::now());
+    let (rounds, begun) = (if is_soak() { 60 } else { 4 }, Instant::now());
     let mut kills = Kills::begin(folder, broker, settings).await;
     let mut deck = vec![];
     for _ in 0..rounds {
         if deck.is_empty() {
-            deck.extend(VICTIMS);
+            deck.extend(VICTIMS.iter().filter(|victims| victims.are_in(&kills.broker)));
             kills.random.shuffle(&mut deck);
         }
         kills.round(deck.pop().unwrap()).await;
@@ -118,6 +118,11 @@ impl Kills {
 }
 
 impl Victims {
+    /// One node leads nobody.
+    fn are_in(self, broker: &Broker) -> bool {
+        self != Self::Leader || broker.nodes() > 1
+    }
+
     /// How many of the three hubs.
     fn hubs(self) -> usize {
         match self {
