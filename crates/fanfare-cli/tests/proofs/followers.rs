@@ -131,8 +131,16 @@ impl Follower {
     /// It has been given each event once, in order.
     pub(crate) fn check(&self, entries: &[Entry]) {
         let account = self.account(entries);
-        let gaps = &self.seen.lock().unwrap().gaps;
-        assert!(account.is_whole(), "{account} to {}: {gaps:?}", self.target);
+        assert!(account.is_whole(), "{}", self.complaint(entries));
+    }
+
+    /// What is wrong with what it was given, for those who look for the cause.
+    pub(crate) fn complaint(&self, entries: &[Entry]) -> String {
+        let Seen { events, gaps } = &*self.seen.lock().unwrap();
+        let seen: HashSet<_> = events.iter().map(|(position, _)| *position).collect();
+        let is_lost = |entry: &&Entry| !seen.contains(&entry.position);
+        let lost: Vec<_> = self.expected(entries).filter(is_lost).take(3).collect();
+        format!("to {}: the first that it lost are {lost:?}; gaps: {gaps:?}", self.target)
     }
 
     fn expected<'a>(&self, entries: &'a [Entry]) -> impl DoubleEndedIterator<Item = &'a Entry> {

@@ -162,7 +162,11 @@ impl Load {
         let fates = self.ledger.held_against(&audit);
         let mut account = Account::default();
         for follower in &self.followers {
-            account += follower.account(&audit.entries);
+            let one = follower.account(&audit.entries);
+            if !one.is_whole() {
+                println!("{one} {}", follower.complaint(&audit.entries));
+            }
+            account += one;
         }
         Total {
             requests: fates.acknowledged,
