@@ -15,6 +15,9 @@ use crate::support::{Folder, client, within};
 /// How long one look at a server may take.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What hubs are set to on three nodes.
+pub(crate) const THREE_REPLICAS: &str = "log.replicas=3";
+
 /// The servers that have the log. They are killed when this is dropped.
 pub(crate) struct Broker {
     kind: Kind,
@@ -100,12 +103,12 @@ impl Broker {
 
     /// What hubs are told.
     pub(crate) fn url(&self) -> String {
-        let places: Vec<&str> = self.servers.iter().map(|server| &*server.place).collect();
         let scheme = match self.kind {
             Kind::Redis => "redis",
             Kind::Nats => "nats",
         };
-        format!("{scheme}://{}", places.join(","))
+        let url = |server: &Server| format!("{scheme}://{}", server.place);
+        self.servers.iter().map(url).collect::<Vec<_>>().join(",")
     }
 
     pub(crate) fn name(&self) -> String {

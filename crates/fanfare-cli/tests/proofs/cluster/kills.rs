@@ -9,7 +9,7 @@ use fastrand::Rng;
 use tokio::time::sleep;
 
 use super::{
-    broker::Broker,
+    broker::{Broker, THREE_REPLICAS},
     hubs::Hubs,
     load::{Load, Measure},
     site::Site,
@@ -60,9 +60,25 @@ async fn hubs_and_redis_are_killed_at_random_under_load() {
     kill_at_random(folder, redis, &[]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_and_nats_are_killed_at_random_under_load() {
+    let _alone = alone().await;
+    let folder = Folder::new();
+    let nats = Broker::nats(&folder, &[Site::here()]).await;
+    kill_at_random(folder, nats, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_and_a_cluster_of_nats_are_killed_at_random_under_load() {
+    let _alone = alone().await;
+    let folder = Folder::new();
+    let nats = Broker::nats(&folder, &vec![Site::here(); 3]).await;
+    kill_at_random(folder, nats, &[THREE_REPLICAS]).await;
+}
+
 /// Every acknowledged event comes to every subscriber exactly once and in order.
 async fn kill_at_random(folder: Folder, broker: Broker, settings: &[&str]) {
-    let (rounds, begun) = (if is_soak() { 60 } else { 4 }, Instant::now());
+    let (rounds, begun) = (if is_soak() { 60 } else { 3 }, Instant::now());
     let mut kills = Kills::begin(folder, broker, settings).await;
     let mut deck = vec![];
     for _ in 0..rounds {

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use tokio::time::sleep;
 
 use super::{
-    broker::Broker,
+    broker::{Broker, THREE_REPLICAS},
     hubs::Hubs,
     load::{Load, Measure},
     network::{Link, Network, Side, leave_for_own_network},
@@ -52,6 +52,23 @@ async fn hubs_and_redis_are_cut_off_from_each_other_under_load() {
     let (folder, network) = (Folder::new(), Network::make().await);
     let redis = Broker::redis(&folder, network.site(NODES, &[Side::Back]).await).await;
     cut_at_random(folder, network, redis, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_and_a_cluster_of_nats_are_cut_off_from_each_other_under_load() {
+    let _alone = alone().await;
+    let test =
+        "cluster::partition::hubs_and_a_cluster_of_nats_are_cut_off_from_each_other_under_load";
+    if leave_for_own_network(test).await {
+        return;
+    }
+    let (folder, network) = (Folder::new(), Network::make().await);
+    let mut nodes = vec![];
+    for number in NODES..NODES + 3 {
+        nodes.push(network.site(number, &[Side::Back]).await);
+    }
+    let nats = Broker::nats(&folder, &nodes).await;
+    cut_at_random(folder, network, nats, &[THREE_REPLICAS]).await;
 }
 
 /// Every acknowledged event comes to every subscriber exactly once and in order.

@@ -7,7 +7,7 @@ use fanfare_client::Policy;
 use fastrand::Rng;
 
 use super::{
-    broker::Broker,
+    broker::{Broker, THREE_REPLICAS},
     hubs::Hubs,
     load::{Load, Measure},
     site::Site,
@@ -25,6 +25,14 @@ async fn hubs_on_redis_are_restarted_one_after_the_other_under_load() {
     let folder = Folder::new();
     let redis = Broker::redis(&folder, Site::here()).await;
     restart_one_after_the_other(&folder, &redis, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_on_a_cluster_of_nats_are_restarted_one_after_the_other_under_load() {
+    let _alone = alone().await;
+    let folder = Folder::new();
+    let nats = Broker::nats(&folder, &vec![Site::here(); 3]).await;
+    restart_one_after_the_other(&folder, &nats, &[THREE_REPLICAS]).await;
 }
 
 /// No subscriber misses an event, and they do not come back all at once.
