@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::{
     broker::{Broker, THREE_REPLICAS},
     hubs::Hubs,
-    load::{Load, Measure},
+    load::Load,
     site::Site,
 };
 use crate::support::{Folder, alone, is_soak, seed};
@@ -94,6 +94,7 @@ async fn kill_at_random(folder: Folder, broker: Broker, settings: &[&str]) {
     let done: Vec<_> = done.iter().map(|(victims, times)| format!("{victims} {times}")).collect();
     let (name, time, done) = (broker.name(), begun.elapsed(), done.join(", "));
     total.settle(&format!("{name}, {rounds} rounds in {time:.0?} ({done})"));
+    assert!(total.was_hard(), "{total}");
 }
 
 impl Kills {
@@ -101,7 +102,7 @@ impl Kills {
         let mut random = Rng::with_seed(seed());
         let hubs = Hubs::start(&folder, vec![Site::here(); 3], &broker.url(), settings).await;
         let policy = Policy::resilient().with_cap(Duration::from_millis(500));
-        let load = Load::start(Measure::usual(), &hubs.rotation, &policy, &mut random);
+        let load = Load::start(&hubs.rotation, &policy, &mut random);
         Self { random, folder, broker, hubs, load, done: BTreeMap::new() }
     }
 

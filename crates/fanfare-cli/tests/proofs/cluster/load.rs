@@ -21,7 +21,9 @@ use crate::{
     support::{client, is_soak, within},
 };
 
-pub(crate) const PUBLISHERS: usize = 8;
+const PUBLISHERS: usize = 8;
+/// Between two requests of a publisher.
+const PAUSE: Duration = Duration::from_millis(40);
 /// How long a publisher waits for an answer.
 const ANSWER: Duration = Duration::from_secs(3);
 /// Until a publisher asks again who was given no answer, at most, in milliseconds.
@@ -45,14 +47,6 @@ struct Streams {
     openings: Vec<Instant>,
     /// How many are open.
     open: usize,
-}
-
-/// How much the subscribers are, and how busy the publishers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Measure {
-    pub(crate) subscribers: usize,
-    /// Between two requests of a publisher.
-    pub(crate) pause: Duration,
 }
 
 /// What it came to.
@@ -81,27 +75,12 @@ struct Publisher {
     client: Client,
     rotation: Rotation,
     ledger: Ledger,
-    pause: Duration,
-}
-
-impl Measure {
-    /// A debug build on two slow cores is to bear the short one.
-    pub(crate) fn usual() -> Self {
-        if is_soak() {
-            Self { subscribers: 200, pause: Duration::from_millis(40) }
-        } else {
-            Self { subscribers: 40, pause: Duration::from_millis(40) }
-        }
-    }
 }
 
 impl Load {
-    pub(crate) fn start(
-        measure: Measure,
-        rotation: &Rotation,
-        policy: &Policy,
-        random: &mut Rng,
-    ) -> Self {
+    pub(crate) fn start(rotation: &Rotation, policy: &Policy, random: &mut Rng) -> Self {
+        // A debug build on two slow cores is to bear the short version.
+        let subscribers = if is_soak() { 200 } else { 40 };
         let ledger = Ledger::new();
         let (streams, is_last_call) = (watch::Sender::default(), watch::Sender::new(false));
         // Half of them follow exact topics, half patterns.
@@ -110,8 +89,7 @@ impl Load {
             0 => exact[number / 2 % exact.len()],
             _ => patterns[number / 2 % patterns.len()],
         };
-        let followers: Vec<_> =
-            (0..measure.subscribers).map(selection).map(Follower::new).collect();
+        let followers: Vec<_> = (0..subscribers).map(selection).map(Follower::new).collect();
         let client = client();
         let mut following = JoinSet::new();
         for follower in &followers {
@@ -124,7 +102,6 @@ impl Load {
             client: client.clone(),
             rotation: rotation.clone(),
             ledger: ledger.clone(),
-            pause: measure.pause,
         };
         let publishers = (0..PUBLISHERS).map(publisher);
         let publishers = publishers.map(|one| one.run(is_last_call.subscribe())).collect();
@@ -139,7 +116,7 @@ impl Load {
         whole.openings.iter().filter_map(|opened| opened.checked_duration_since(since)).collect()
     }
 
-    /// Everyone has an answer, and what is new has come to everyone.
+    /// Waits until everyone has an answer, and what is newer has come to everyone.
     pub(crate) async fn goes_on(&mut self) {
         self.ledger.more_answers(PUBLISHERS).await;
         let newest = self.ledger.newest();
@@ -208,7 +185,7 @@ impl Streams {
 
 impl Publisher {
     async fn run(mut self, is_last_call: watch::Receiver<bool>) -> Trouble {
-        let mut pauses = interval(self.pause);
+        let mut pauses = interval(PAUSE);
         pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = Trouble::default();
         for number in 0.. {
@@ -254,6 +231,11 @@ impl Total {
     pub(crate) fn settle(&self, what: &str) {
         println!("{what}: {self}");
         assert!(self.account.is_whole(), "{what}: {self}");
+    }
+
+    /// Requests had to be sent again, or it has proved nothing about them.
+    pub(crate) fn was_hard(&self) -> bool {
+        self.trouble.repeated > 0
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::{
     broker::{Broker, THREE_REPLICAS},
     hubs::Hubs,
-    load::{Load, Measure},
+    load::Load,
     network::{Link, Network, Side, leave_for_own_network},
     site::Site,
 };
@@ -85,7 +85,7 @@ async fn cut_at_random(folder: Folder, network: Network, broker: Broker, setting
     let settings = [settings, &["server.insecure=true", PATIENCE]].concat();
     let hubs = Hubs::start(&folder, sites, &broker.url(), &settings).await;
     let policy = Policy::resilient().with_cap(Duration::from_millis(500));
-    let load = Load::start(Measure::usual(), &hubs.rotation, &policy, &mut random);
+    let load = Load::start(&hubs.rotation, &policy, &mut random);
     let longest = Duration::from_secs(longest);
     let mut partition = Partition { random, broker, load, longest };
     let mut cuts = CUTS.repeat(times);
@@ -97,6 +97,7 @@ async fn cut_at_random(folder: Folder, network: Network, broker: Broker, setting
     let total = load.end(&hubs.rotation.pick()).await;
     hubs.stop_all().await;
     total.settle(&format!("{}, {} cuts in {:.0?}", broker.name(), cuts.len(), begun.elapsed()));
+    assert!(total.was_hard() || !is_soak(), "{total}");
 }
 
 impl Partition {

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::{
     broker::{Broker, THREE_REPLICAS},
     hubs::Hubs,
-    load::{Load, Measure},
+    load::Load,
     site::Site,
 };
 use crate::support::{Folder, alone, is_soak, seed};
@@ -41,7 +41,7 @@ async fn restart_one_after_the_other(folder: &Folder, broker: &Broker, settings:
     let settings = [settings, &[FAREWELL]].concat();
     let mut hubs = Hubs::start(folder, vec![Site::here(); 3], &broker.url(), &settings).await;
     let policy = Policy::standard();
-    let mut load = Load::start(Measure::usual(), &hubs.rotation, &policy, &mut random);
+    let mut load = Load::start(&hubs.rotation, &policy, &mut random);
     let mut returns = vec![];
     for _ in 0..if is_soak() { 5 } else { 1 } {
         for hub in 0..hubs.count() {
