@@ -20,7 +20,7 @@ pub(crate) use check::{Options, run};
 pub(crate) use print::print;
 pub(crate) use settings::{Auth, Limits, Log, Settings};
 pub(crate) use table::Origin;
-pub(crate) use value::{Durable, LogFormat, LogUrl};
+pub(crate) use value::{Durable, Engine, LogFormat, LogUrl, Storage};
 
 /// The file that is read if it is there and no other is named.
 const DEFAULT_FILE: &str = "fanfare.toml";

@@ -16,7 +16,7 @@ use fanfare_hub::{
 use super::{
     rules::Rules,
     table::{Entry, Section, Setting, settings},
-    value::{Durable, Filter, LogFormat, LogUrl, Secret, Size, Times, Url, WebOrigin},
+    value::{Durable, Filter, LogFormat, LogUrl, Secret, Size, Storage, Times, Url, WebOrigin},
 };
 
 /// `NonZero` numbers as literals.
@@ -88,14 +88,22 @@ settings! {
         memory: bool = false,
         /// Share the log with other hubs instead: `redis://HOST:PORT`, or `rediss://` for TLS, with
         /// `USER:PASSWORD@` before the host and `/DATABASE` behind it where there are such; or
-        /// `redis+unix:///PATH` of a socket. What an answer to a publish promises is then what Redis is set up
+        /// `redis+unix:///PATH` of a socket; or `nats://HOST:PORT`, or `tls://`, with JetStream, and more servers
+        /// of a cluster behind commas. What an answer to a publish promises is then what these are set up
         /// to promise (docs/operating.md).
         url: Option<LogUrl> = None,
-        /// The name of a log that hubs share: what all its keys begin with. Logs with different names do
-        /// not know each other.
+        /// The name of a log that hubs share: what all its keys in Redis begin with, or the stream in NATS. Logs
+        /// with different names do not know each other.
         name: String = "fanfare".to_owned(),
         /// How long a log that hubs share may take to answer. Publishes are answered 503 beyond it.
         patience: Duration = Duration::from_secs(5),
+        /// On how many servers of a cluster of NATS each event is kept.
+        replicas: NonZeroUsize = at_least_one!(NonZeroUsize, 1),
+        /// Where the servers of NATS keep events: `file` or `memory`.
+        storage: Storage = Storage::File,
+        /// What the stream in NATS may take, with all that is written besides the data of events. Publishes are
+        /// refused beyond it.
+        max_stored: Option<Size> = None,
         /// When a publish is answered. `sync`: when the disk has confirmed it, and a loss of power loses
         /// nothing that was answered. `interval`: when the operating system has it; a loss of power may
         /// lose the newest `log.interval`. `none`: as `interval`, but the disk is left to the operating

@@ -91,14 +91,28 @@ impl std::fmt::Debug for LogUrl {
     }
 }
 
+/// What a log that hubs share is kept by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Redis,
+    Nats,
+}
+
 impl LogUrl {
+    pub(crate) fn engine(&self) -> Engine {
+        if self.0.starts_with("redis") { Engine::Redis } else { Engine::Nats }
+    }
+
     pub(crate) fn without_credentials(&self) -> String {
-        // Those of a socket stand behind its path.
-        let address = self.0.split('?').next().unwrap_or_default();
-        match (address.split_once("://"), address.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-            _ => address.to_owned(),
-        }
+        let without = |one: &str| {
+            // Those of a socket stand behind its path.
+            let address = one.split('?').next().unwrap_or_default();
+            match (address.split_once("://"), address.rsplit_once('@')) {
+                (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+                _ => address.to_owned(),
+            }
+        };
+        self.0.split(',').map(without).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -453,7 +467,9 @@ impl Scalar for Url {
 }
 
 impl Scalar for LogUrl {
-    kinds!("the address of a log that hubs share, such as \"redis://127.0.0.1:6379\"");
+    kinds!(
+        "the address of a log that hubs share, such as \"nats://127.0.0.1:4222\" or \"redis://127.0.0.1:6379\""
+    );
 
     fn parse(text: &str) -> Result<Self, String> {
         // The value is not told back: it may hold a password.
@@ -461,9 +477,15 @@ impl Scalar for LogUrl {
         if text.starts_with("redis+unix:///") {
             return Ok(Self(text.to_owned()));
         }
-        let uri: http::Uri = text.parse().map_err(|_| wrong())?;
-        let is_known = matches!(uri.scheme_str(), Some("redis" | "rediss")) && uri.host().is_some();
-        if is_known { Ok(Self(text.to_owned())) } else { Err(wrong()) }
+        let mut schemes = vec![];
+        for one in text.split(',') {
+            let uri: http::Uri = one.trim().parse().map_err(|_| wrong())?;
+            let scheme = uri.scheme_str().filter(|_| uri.host().is_some()).ok_or_else(wrong)?;
+            schemes.push(scheme.to_owned());
+        }
+        let is_nats = schemes.iter().all(|scheme| ["nats", "tls"].contains(&&**scheme));
+        let is_redis = matches!(&*schemes, [one] if ["redis", "rediss"].contains(&&**one));
+        if is_nats || is_redis { Ok(Self(text.to_owned())) } else { Err(wrong()) }
     }
 
     fn write(&self) -> String {
@@ -506,6 +528,14 @@ choice! {
         Sync = "sync",
         Interval = "interval",
         None = "none",
+    }
+}
+
+choice! {
+    /// Where servers keep events.
+    Storage, "\"file\" or \"memory\"" {
+        File = "file",
+        Memory = "memory",
     }
 }
 

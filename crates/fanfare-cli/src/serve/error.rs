@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use fanfare_hub::{
     auth::AuthError,
-    log::{AppendError, OpenError, RedisError},
+    log::{AppendError, BoxError, OpenError},
     server::TlsError,
 };
 use thiserror::Error;
@@ -29,7 +29,7 @@ pub(crate) enum ServeError {
     Shared {
         at: String,
         #[source]
-        error: RedisError,
+        error: BoxError,
     },
     #[error(
         "the log has lost events that it had, or is another one: start the hub again, which then goes on \

@@ -37,7 +37,7 @@ impl Greeting<'_> {
         let opened = match self.opened {
             OpenedLog::Memory(_) => return "in memory: nothing outlives this process".to_owned(),
             OpenedLog::Embedded(_, opened) => opened,
-            OpenedLog::Redis(_) => {
+            OpenedLog::Shared(_) => {
                 let url = self.settings.log.url.as_ref();
                 let url = url.map_or_else(String::new, LogUrl::without_credentials);
                 return format!("{url}, shared under the name {}", *self.settings.log.name);

@@ -14,7 +14,7 @@ mod signals;
 mod upkeep;
 
 use std::{
-    future::pending,
+    cell::Cell,
     io,
     net::SocketAddr,
     sync::Arc,
@@ -26,7 +26,7 @@ use fanfare_hub::{
     Clock, Hub,
     auth::Auth,
     http::Api,
-    log::{RedisLog, Timestamp},
+    log::Timestamp,
     server::{Server, Tls},
 };
 use tokio::{
@@ -78,23 +78,24 @@ async fn serve(loaded: &Loaded, clock: Clock) -> Result<(), Failure> {
     let opened = parts::log(settings, fastrand::u64(..)).await?;
     report(&opened);
     greet(settings, &listener, &opened, auth.as_deref())?;
-    let shared = opened.shared();
-    let hub = Hub::new(opened.log(), parts::window(&settings.log), clock.clone());
+    let log = opened.log();
+    let hub = Hub::new(log.clone(), parts::window(&settings.log), clock.clone());
     let api = Api::new(hub.clone(), Sse::new(), parts::http(settings));
     let api = auth.clone().into_iter().fold(api, Api::with_auth);
     let upkeep = Upkeep { hub, auth, tls: tls.clone(), clock };
     let upkeep = upkeep.begin(*settings.log.trim_every).map_err(Failure::Begin)?;
+    let is_replaced = Cell::new(false);
     let ending = async {
         tokio::select! {
             () = ending => {}
-            () = replaced(shared.as_ref()) => {}
+            () = log.replaced() => is_replaced.set(true),
         }
         // It would find the log closed.
         upkeep.abort();
     };
     let served = server(settings, api, listener, tls).run(ending).await;
     served.map_err(ServeError::Close)?;
-    if shared.is_some_and(|log| log.is_replaced()) {
+    if is_replaced.get() {
         return Err(ServeError::Replaced.into());
     }
     tracing::info!("ended in good order");
@@ -134,15 +135,7 @@ fn report(opened: &OpenedLog) {
             tracing::warn!("{opened}");
         }
         OpenedLog::Embedded(_, opened) => tracing::info!("{opened}"),
-        OpenedLog::Memory(_) | OpenedLog::Redis(_) => {}
-    }
-}
-
-/// Is ready when a log that hubs share turns out to be another one than it was.
-async fn replaced(shared: Option<&RedisLog>) {
-    match shared {
-        Some(log) => log.replaced().await,
-        None => pending().await,
+        OpenedLog::Memory(_) | OpenedLog::Shared(_) => {}
     }
 }
 

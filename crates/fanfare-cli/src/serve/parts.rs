@@ -10,13 +10,16 @@ use fanfare_fanout::{Bounds, Epoch};
 use fanfare_hub::{
     auth::{self, Auth, KeySource},
     http, limits,
-    log::{self, EmbeddedLog, MemoryLog, Opened, RedisClock, RedisLog, RedisOptions, Retention},
+    log::{
+        self, BoxError, EmbeddedLog, MemoryLog, NatsLog, NatsOptions, Opened, RedisClock, RedisLog,
+        RedisOptions, Retention,
+    },
     server::{self, Tls},
 };
 
 use super::ServeError;
 use crate::{
-    config::{self, Durable, Settings},
+    config::{self, Durable, Engine, LogUrl, Settings, Storage},
     http_client,
 };
 
@@ -24,23 +27,16 @@ use crate::{
 pub(super) enum OpenedLog {
     Memory(MemoryLog),
     Embedded(EmbeddedLog, Opened),
-    Redis(RedisLog),
+    /// Other hubs may have it too.
+    Shared(Arc<dyn log::Log>),
 }
 
 impl OpenedLog {
-    /// The log, if other hubs may share it.
-    pub(super) fn shared(&self) -> Option<RedisLog> {
-        match self {
-            Self::Redis(log) => Some(log.clone()),
-            Self::Memory(_) | Self::Embedded(..) => None,
-        }
-    }
-
     pub(super) fn log(self) -> Arc<dyn log::Log> {
         match self {
             Self::Memory(log) => Arc::new(log),
             Self::Embedded(log, _) => Arc::new(log),
-            Self::Redis(log) => Arc::new(log),
+            Self::Shared(log) => log,
         }
     }
 }
@@ -51,22 +47,52 @@ pub(super) async fn log(settings: &Settings, seed: u64) -> Result<OpenedLog, Ser
         return Ok(OpenedLog::Memory(MemoryLog::new(Epoch::from_seed(seed), retention)));
     }
     if let Some(url) = &*settings.log.url {
-        let options = RedisOptions {
-            name: settings.log.name.to_string(),
-            retention,
-            max_topics: count(*settings.log.max_topics),
-            patience: *settings.log.patience,
-            clock: RedisClock::Redis,
+        let opened = match url.engine() {
+            Engine::Redis => redis(url, &settings.log, retention, seed).await,
+            Engine::Nats => nats(url, &settings.log, retention, seed).await,
         };
-        let opened = RedisLog::open(&url.0, seed, options).await;
         let opened =
             opened.map_err(|error| ServeError::Shared { at: url.without_credentials(), error });
-        return Ok(OpenedLog::Redis(opened?));
+        return Ok(OpenedLog::Shared(opened?));
     }
     let options = options(&settings.log, retention);
     let opened = EmbeddedLog::open(&*settings.log.data, seed, options);
     let (log, opened) = opened.map_err(ServeError::of_open)?;
     Ok(OpenedLog::Embedded(log, opened))
+}
+
+async fn redis(
+    url: &LogUrl,
+    log: &config::Log,
+    retention: Retention,
+    seed: u64,
+) -> Result<Arc<dyn log::Log>, BoxError> {
+    let options = RedisOptions {
+        name: log.name.to_string(),
+        retention,
+        max_topics: count(*log.max_topics),
+        patience: *log.patience,
+        clock: RedisClock::Redis,
+    };
+    Ok(Arc::new(RedisLog::open(&url.0, seed, options).await?))
+}
+
+async fn nats(
+    url: &LogUrl,
+    log: &config::Log,
+    retention: Retention,
+    seed: u64,
+) -> Result<Arc<dyn log::Log>, BoxError> {
+    let options = NatsOptions {
+        name: log.name.to_string(),
+        retention,
+        max_topics: count(*log.max_topics),
+        patience: *log.patience,
+        replicas: log.replicas.get(),
+        is_in_memory: *log.storage == Storage::Memory,
+        max_bytes: log.max_stored.map(|size| size.0),
+    };
+    Ok(Arc::new(NatsLog::open(&url.0, seed, options).await?))
 }
 
 fn retention(settings: &Settings) -> Retention {

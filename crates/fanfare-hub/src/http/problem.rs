@@ -203,6 +203,9 @@ impl From<AppendError> for Problem {
                 StatusCode::CONFLICT,
                 format!("the topic {topic} has ended: DELETE it to begin it anew"),
             ),
+            AppendError::TooLarge(error) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{error}: publish less at once"))
+            }
             AppendError::Full(_) => {
                 tracing::error!(error = chain(&error), "nothing can be published");
                 Self::new(
@@ -219,7 +222,8 @@ impl From<AppendError> for Problem {
             }
         }
         .with_headers(
-            (!matches!(error, AppendError::Ended(_))).then_some((header::RETRY_AFTER, RETRY_AFTER)),
+            (!matches!(error, AppendError::Ended(_) | AppendError::TooLarge(_)))
+                .then_some((header::RETRY_AFTER, RETRY_AFTER)),
         )
     }
 }

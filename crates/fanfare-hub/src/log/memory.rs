@@ -1,23 +1,20 @@
 //! A log in memory: nothing outlives the process, and everything is fast.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fanfare_fanout::{Epoch, Position};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::{
-    Answer, AppendError, Appended, Batch, Committed, IdempotencyKey, Limits, Log, NewEvent, Page,
-    Read, ReadError, Record, Retention, Size, Tail, Timestamp, TopicState, by_name,
+    Answer, AppendError, Appended, Batch, Committed, Log, NewEvent, Page, Read, ReadError, Record,
+    Retention, Size, Tail, Timestamp, TopicState,
+    index::{Beyond, Entry, Index},
+    keys::Keys,
 };
-use crate::{Selection, Selector, TopicName};
+use crate::{Selection, TopicName};
 
 /// Batches that may wait for the reader of the tail.
 const TAIL_BATCHES: usize = 64;
-/// Records that one read looks at.
-const MAX_LOOKED_AT: usize = 10_000;
 
 /// A [`Log`] in memory.
 #[derive(Debug)]
@@ -36,17 +33,9 @@ struct Writer {
 
 #[derive(Debug, Default)]
 struct State {
-    newest: u64,
+    index: Index<Record>,
     time: Timestamp,
-    records: BTreeMap<u64, Record>,
-    bytes: u64,
-    topics: BTreeMap<TopicName, Topic>,
-    /// The newest event of topics that are forgotten.
-    forgotten: u64,
-    /// How often events were dropped, and how often when it was last one of a topic that is forgotten.
-    drops: u64,
-    forgotten_drops: u64,
-    keys: Keys,
+    keys: Keys<u64>,
     tail: TailState,
 }
 
@@ -59,22 +48,18 @@ enum TailState {
     Gone,
 }
 
-#[derive(Debug, Default)]
-struct Topic {
-    positions: VecDeque<u64>,
-    bytes: u64,
-    newest: u64,
-    /// The newest event that was dropped.
-    dropped: u64,
-    /// How often events were dropped when it was last one of this topic.
-    drops: u64,
-    ended: Option<u64>,
-}
+impl Entry for Record {
+    fn topic(&self) -> &TopicName {
+        &self.event.topic
+    }
 
-#[derive(Debug, Default)]
-struct Keys {
-    answers: HashMap<IdempotencyKey, u64>,
-    order: VecDeque<(Timestamp, IdempotencyKey)>,
+    fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    fn size(&self) -> u64 {
+        self.event.data.len() as u64
+    }
 }
 
 impl MemoryLog {
@@ -114,7 +99,7 @@ impl Log for MemoryLog {
     }
 
     fn newest(&self) -> Position {
-        Position(self.state().newest)
+        Position(self.state().index.newest())
     }
 
     fn tail(&self) -> Option<Tail> {
@@ -136,12 +121,12 @@ impl Log for MemoryLog {
     }
 
     fn kept_after(&self, selection: &Selection) -> Answer<'_, Result<Position, ReadError>> {
-        let kept_after = self.state().kept_after(selection);
+        let kept_after = self.state().index.kept_after(selection);
         Box::pin(async move { Ok(kept_after) })
     }
 
     fn drops(&self, selection: &Selection, after: Position) -> Answer<'_, Result<u64, ReadError>> {
-        let drops = self.state().drops(selection, after.0);
+        let drops = self.state().index.drops(selection, after);
         Box::pin(async move { Ok(drops) })
     }
 
@@ -150,12 +135,12 @@ impl Log for MemoryLog {
         selection: &Selection,
         count: u64,
     ) -> Answer<'_, Result<Position, ReadError>> {
-        let before = self.state().before_last(selection, count);
+        let before = self.state().index.before_last(selection, count);
         Box::pin(async move { Ok(before) })
     }
 
     fn topic(&self, name: &TopicName) -> Answer<'_, Result<Option<TopicState>, ReadError>> {
-        let topic = self.state().topics.get(name).map(|topic| topic.state(name));
+        let topic = self.state().index.topic(name);
         Box::pin(async move { Ok(topic) })
     }
 
@@ -165,9 +150,7 @@ impl Log for MemoryLog {
         after: Option<&TopicName>,
         most: usize,
     ) -> Answer<'_, Result<Vec<TopicState>, ReadError>> {
-        let state = self.state();
-        let page = by_name::page(&state.topics, selection, after, most);
-        let topics = page.into_iter().map(|(name, topic)| topic.state(name)).collect();
+        let topics = self.state().index.topics(selection, after, most);
         Box::pin(async move { Ok(topics) })
     }
 
@@ -177,7 +160,7 @@ impl Log for MemoryLog {
     }
 
     fn size(&self) -> Answer<'_, Result<Size, ReadError>> {
-        let size = self.state().size();
+        let size = self.state().index.size();
         Box::pin(async move { Ok(size) })
     }
 
@@ -206,252 +189,67 @@ impl State {
         self.time = self.time.max(batch.time);
         self.keys.trim(self.time, retention);
         if let Some(key) = &batch.idempotency_key
-            && let Some(&last) = self.keys.answers.get(key)
+            && let Some(last) = self.keys.answer(key)
         {
             return Ok((Appended { last: Position(last), is_repeated: true }, vec![]));
         }
         let mut topics = batch.events.iter().map(|event| &event.topic).chain(&batch.ends);
-        if let Some(ended) = topics.find(|topic| self.has_ended(topic)) {
+        if let Some(ended) = topics.find(|topic| self.index.has_ended(topic)) {
             return Err(AppendError::Ended(ended.clone()));
         }
         let mut committed = vec![];
         for event in batch.events {
-            let record = self.push(event);
-            self.trim_topic(&record.event.topic, self.time, retention);
-            committed.push(Committed::Event(record));
+            committed.push(Committed::Event(self.push(event, retention)));
         }
         for name in batch.ends {
-            let newest = self.newest;
-            self.topic(name.clone()).ended = Some(newest);
+            self.index.end(&name);
             committed.push(Committed::End(name));
         }
+        let last = self.index.newest();
         if let Some(key) = batch.idempotency_key {
-            self.keys.answers.insert(key.clone(), self.newest);
-            self.keys.order.push_back((self.time, key));
+            self.keys.insert(key, self.time, last);
         }
-        self.trim_total(self.time, retention);
+        let mut beyond = Beyond::new();
+        self.index.beyond_total(&mut beyond, self.time, retention.total);
+        self.drop_beyond(&beyond);
         self.keys.trim(self.time, retention);
-        Ok((Appended { last: Position(self.newest), is_repeated: false }, committed))
+        Ok((Appended { last: Position(last), is_repeated: false }, committed))
     }
 
-    fn size(&self) -> Size {
-        Size {
-            events: self.records.len() as u64,
-            bytes: self.bytes,
-            topics: self.topics.len() as u64,
-            disk_bytes: None,
+    fn push(&mut self, event: NewEvent, retention: &Retention) -> Record {
+        let position = self.index.newest() + 1;
+        let record = Record { position: Position(position), time: self.time, event };
+        self.index.push(position, record.clone());
+        let name = &record.event.topic;
+        if let Some(through) = self.index.beyond_of(name, self.time, retention) {
+            self.index.drop_through(name, through);
         }
-    }
-
-    fn has_ended(&self, name: &TopicName) -> bool {
-        self.topics.get(name).is_some_and(|topic| topic.ended.is_some())
-    }
-
-    /// A new one may be one that is forgotten, and then it has dropped events.
-    fn topic(&mut self, name: TopicName) -> &mut Topic {
-        let (dropped, drops) = (self.forgotten, self.forgotten_drops);
-        self.topics.entry(name).or_insert_with(|| Topic { dropped, drops, ..Topic::default() })
-    }
-
-    fn push(&mut self, event: NewEvent) -> Record {
-        self.newest += 1;
-        let size = size_of_data(&event);
-        let newest = self.newest;
-        let topic = self.topic(event.topic.clone());
-        topic.positions.push_back(newest);
-        topic.bytes += size;
-        topic.newest = newest;
-        self.bytes += size;
-        let record = Record { position: Position(self.newest), time: self.time, event };
-        self.records.insert(self.newest, record.clone());
         record
     }
 
     fn read(&self, read: &Read) -> Page {
-        let until = read.until.0.min(self.newest);
-        let mut page = Page { records: vec![], through: Position(read.after.0.min(until)) };
-        let mut bytes = 0;
-        for (looked_at, record) in self.candidates(read, until).enumerate() {
-            let is_wanted = read.selection.matches(&record.event.topic);
-            let size = if is_wanted { record.event.data.len() } else { 0 };
-            let is_full = page.records.len() >= read.max_events.max(1)
-                || (!page.records.is_empty() && bytes + size > read.max_bytes);
-            if looked_at >= MAX_LOOKED_AT || (is_wanted && is_full) {
-                return page;
-            }
-            page.through = record.position;
-            if is_wanted {
-                bytes += size;
-                page.records.push(record.clone());
-            }
-        }
-        page.through = Position(until.max(read.after.0.min(until)));
-        page
-    }
-
-    /// Records that may be wanted, by position.
-    fn candidates<'a>(
-        &'a self,
-        read: &'a Read,
-        until: u64,
-    ) -> Box<dyn Iterator<Item = &'a Record> + 'a> {
-        let after = read.after.0;
-        if after >= until {
-            return Box::new([].into_iter());
-        }
-        match read.selection.selectors() {
-            [Selector::Topic(name)] => {
-                let positions = self.topics.get(name).map(|topic| &topic.positions);
-                let positions = positions.into_iter().flat_map(move |positions| {
-                    positions.range(positions.partition_point(|&position| position <= after)..)
-                });
-                let positions = positions.take_while(move |&&position| position <= until);
-                Box::new(positions.filter_map(|position| self.records.get(position)))
-            }
-            _ => Box::new(self.records.range(after + 1..=until).map(|(_, record)| record)),
-        }
-    }
-
-    fn selected<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = &'a Topic> {
-        by_name::selected(&self.topics, selection).map(|(_, topic)| topic)
-    }
-
-    fn kept_after(&self, selection: &Selection) -> Position {
-        let dropped = self.selected(selection).map(|topic| topic.dropped).max();
-        let forgotten = if by_name::has_all(&self.topics, selection) { 0 } else { self.forgotten };
-        Position(dropped.unwrap_or_default().max(forgotten))
-    }
-
-    fn drops(&self, selection: &Selection, after: u64) -> u64 {
-        let of_topics = self.selected(selection).filter(|topic| topic.dropped > after);
-        let drops = of_topics.map(|topic| topic.drops).max().unwrap_or_default();
-        if self.forgotten <= after || by_name::has_all(&self.topics, selection) {
-            return drops;
-        }
-        drops.max(self.forgotten_drops)
-    }
-
-    fn before_last(&self, selection: &Selection, count: u64) -> Position {
-        if count == u64::MAX {
-            let oldest = self.selected(selection).filter_map(|topic| topic.positions.front()).min();
-            return Position(oldest.map_or(self.newest, |oldest| oldest - 1));
-        }
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let newest =
-            self.selected(selection).flat_map(|topic| topic.positions.iter().rev().take(count));
-        let mut newest: Vec<u64> = newest.copied().collect();
-        newest.sort_unstable_by(|one, other| other.cmp(one));
-        newest.truncate(count);
-        Position(newest.last().map_or(self.newest, |oldest| oldest - 1))
+        let (positions, through) = self.index.page(read);
+        let records = positions.into_iter().filter_map(|position| self.index.entry(position));
+        Page { records: records.cloned().collect(), through }
     }
 
     fn erase(&mut self, name: TopicName) -> (bool, Vec<Committed>) {
-        let Some(topic) = self.topics.get_mut(&name) else { return (false, vec![]) };
-        topic.ended = None;
-        topic.dropped = topic.newest.max(topic.dropped);
-        if !topic.positions.is_empty() {
-            self.drops += 1;
-            topic.drops = self.drops;
+        if !self.index.erase(&name) {
+            return (false, vec![]);
         }
-        self.bytes -= topic.bytes;
-        topic.bytes = 0;
-        for position in topic.positions.drain(..) {
-            self.records.remove(&position);
-        }
-        (true, vec![Committed::Erased(name, Position(self.newest))])
+        (true, vec![Committed::Erased(name, Position(self.index.newest()))])
     }
 
     fn trim(&mut self, now: Timestamp, retention: &Retention) {
-        let names: Vec<TopicName> = self.topics.keys().cloned().collect();
-        for name in &names {
-            self.trim_topic(name, now, retention);
-        }
-        self.trim_total(now, retention);
+        self.drop_beyond(&self.index.beyond(now, retention));
         self.keys.trim(now, retention);
-        let (forgotten, drops) = (&mut self.forgotten, &mut self.forgotten_drops);
-        self.topics.retain(|_, topic| {
-            let is_empty = topic.positions.is_empty();
-            if is_empty {
-                *forgotten = topic.dropped.max(*forgotten);
-                *drops = topic.drops.max(*drops);
-            }
-            !is_empty
-        });
+        let empty: Vec<TopicName> = self.index.empty().map(|(name, _)| name.clone()).collect();
+        empty.iter().for_each(|name| self.index.forget(name));
     }
 
-    fn trim_topic(&mut self, name: &TopicName, now: Timestamp, retention: &Retention) {
-        let limits = retention.limits_of(name);
-        let is_beyond = |state: &Self, topic: &Topic| {
-            let (oldest, events) = (topic.positions.front(), topic.positions.len());
-            state.is_beyond(limits, now, oldest, events, topic.bytes)
-        };
-        while self.topics.get(name).is_some_and(|topic| is_beyond(self, topic)) {
-            self.drop_oldest_of(name);
+    fn drop_beyond(&mut self, beyond: &Beyond) {
+        for (name, &through) in beyond {
+            self.index.drop_through(name, through);
         }
     }
-
-    fn trim_total(&mut self, now: Timestamp, retention: &Retention) {
-        while let Some((oldest, record)) = self.records.first_key_value()
-            && self.is_beyond(retention.total, now, Some(oldest), self.records.len(), self.bytes)
-        {
-            let name = record.event.topic.clone();
-            self.drop_oldest_of(&name);
-        }
-    }
-
-    fn is_beyond(
-        &self,
-        limits: Limits,
-        now: Timestamp,
-        oldest: Option<&u64>,
-        events: usize,
-        bytes: u64,
-    ) -> bool {
-        let Some(oldest) = oldest.and_then(|oldest| self.records.get(oldest)) else { return false };
-        limits.max_events.is_some_and(|most| events as u64 > most)
-            || limits.max_bytes.is_some_and(|most| bytes > most)
-            || limits.max_age.is_some_and(|most| oldest.time.is_older(most, now))
-    }
-
-    fn drop_oldest_of(&mut self, name: &TopicName) {
-        let Some(topic) = self.topics.get_mut(name) else { return };
-        let Some(position) = topic.positions.pop_front() else { return };
-        topic.dropped = position;
-        self.drops += 1;
-        topic.drops = self.drops;
-        if let Some(record) = self.records.remove(&position) {
-            let size = size_of_data(&record.event);
-            topic.bytes -= size;
-            self.bytes -= size;
-        }
-    }
-}
-
-impl Topic {
-    fn state(&self, name: &TopicName) -> TopicState {
-        TopicState {
-            name: name.clone(),
-            events: self.positions.len() as u64,
-            bytes: self.bytes,
-            oldest: self.positions.front().copied().map(Position),
-            newest: Position(self.newest),
-            ended: self.ended.map(Position),
-        }
-    }
-}
-
-impl Keys {
-    fn trim(&mut self, now: Timestamp, retention: &Retention) {
-        while let Some((time, _)) = self.order.front()
-            && (self.order.len() > retention.max_idempotency_keys
-                || time.is_older(retention.idempotency_window, now))
-            && let Some((_, key)) = self.order.pop_front()
-        {
-            self.answers.remove(&key);
-        }
-    }
-}
-
-fn size_of_data(event: &NewEvent) -> u64 {
-    event.data.len() as u64
 }

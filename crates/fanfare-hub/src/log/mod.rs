@@ -4,12 +4,16 @@
 
 mod by_name;
 mod embedded;
+mod index;
+mod keys;
 mod memory;
+mod nats;
 mod redis;
 mod retention;
 
 use std::{
     error,
+    future::pending,
     pin::Pin,
     time::{Duration, SystemTime},
 };
@@ -22,6 +26,7 @@ use crate::{Selection, TopicName};
 
 pub use embedded::{Disk, Durability, EmbeddedLog, Group, OpenError, Opened, Options, Promise};
 pub use memory::MemoryLog;
+pub use nats::{NatsError, NatsLog, NatsOptions};
 pub use redis::{RedisClock, RedisError, RedisLog, RedisOptions};
 pub use retention::{Limits, Retention, Rule};
 
@@ -109,6 +114,9 @@ pub enum AppendError {
     /// opened again.
     #[error("the log has no room")]
     Full(#[source] BoxError),
+    /// It is more than the log takes at once, however often it is tried.
+    #[error("the batch is too large for the log")]
+    TooLarge(#[source] BoxError),
     /// The log cannot say that it is durable. What follows is refused until the log works again.
     #[error("the log does not work")]
     Unavailable(#[source] BoxError),
@@ -230,6 +238,12 @@ pub trait Log: Send + Sync + 'static {
     /// Whether it can be reached; `None` where that is known only by what comes of appends.
     fn is_available(&self) -> Option<bool> {
         None
+    }
+
+    /// Waits until the log turns out to be another one than it was, or to have lost what it had: positions are no
+    /// longer the same events. Only a log that hubs share can be replaced.
+    fn replaced(&self) -> Answer<'_, ()> {
+        Box::pin(pending())
     }
 
     /// Takes the tail: what becomes durable from now on. `None` when it has been taken.

@@ -8,6 +8,9 @@ mod subject;
 /// Servers that hold a log.
 mod servers;
 
+/// Positions with holes, seen without.
+mod ranked;
+
 /// Positions, batches, and what those who append at once see.
 mod appending;
 /// A key that was used before.
@@ -34,12 +37,15 @@ mod shrinking;
 
 /// The log in Redis: what several hubs see, and a server that goes away.
 mod shared;
+/// The same of the log in NATS.
+mod streamed;
 
 /// Runs each test against each log.
 macro_rules! conformance {
     ($($tests:tt)*) => {
         against! { memory, crate::subject::Memory, $($tests)* }
         against! { redis, crate::servers::Redis::new(), $($tests)* }
+        against! { nats, crate::servers::Nats::new(), $($tests)* }
         against! { embedded, crate::subject::Embedded::new(), $($tests)* }
     };
 }

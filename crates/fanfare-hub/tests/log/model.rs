@@ -11,7 +11,10 @@ use fanfare_hub::{
 };
 use proptest::{collection::vec, option, prelude::*, test_runner::Config};
 
-use crate::{servers::Redis, subject::*};
+use crate::{
+    servers::{Nats, Redis},
+    subject::*,
+};
 
 const TOPICS: [&str; 6] = ["a", "a/b", "a/c", "b", "$own", "ü"];
 const SELECTIONS: [&[&str]; 8] = [
@@ -86,6 +89,8 @@ fn retention() -> impl Strategy<Value = Retention> {
 #[derive(Debug)]
 struct Model {
     retention: Retention,
+    /// Whether the time of a batch that is not appended counts.
+    is_told_by_refused: bool,
     newest: u64,
     time: u64,
     kept: Vec<Record>,
@@ -106,6 +111,7 @@ impl Model {
     fn new(retention: Retention) -> Self {
         Self {
             retention,
+            is_told_by_refused: true,
             newest: 0,
             time: 0,
             kept: vec![],
@@ -122,9 +128,12 @@ impl Model {
 
     /// The answer, and whether it is one of before; or the topic that has ended.
     fn append(&mut self, batch: &Batch) -> Result<(u64, bool), TopicName> {
-        self.time = self.time.max(batch.time.0);
+        let now = self.time.max(batch.time.0);
+        if self.is_told_by_refused {
+            self.time = now;
+        }
         if let Some(key) = &batch.idempotency_key
-            && let Some(last) = self.given(key)
+            && let Some(last) = self.given(key, now)
         {
             return Ok((last, true));
         }
@@ -134,6 +143,7 @@ impl Model {
         if let Some(ended) = names.find(has_ended) {
             return Err(ended.clone());
         }
+        self.time = now;
         for event in &batch.events {
             self.newest += 1;
             let (position, time) = (Position(self.newest), Timestamp(self.time));
@@ -149,11 +159,10 @@ impl Model {
         Ok((self.newest, false))
     }
 
-    fn given(&self, key: &IdempotencyKey) -> Option<u64> {
+    fn given(&self, key: &IdempotencyKey, now: u64) -> Option<u64> {
         let newest = self.keys.iter().rev().take(self.retention.max_idempotency_keys);
         let (_, time, last) = newest.clone().find(|(other, ..)| other == key)?;
-        let is_old =
-            Timestamp(*time).is_older(self.retention.idempotency_window, Timestamp(self.time));
+        let is_old = Timestamp(*time).is_older(self.retention.idempotency_window, Timestamp(now));
         (!is_old).then_some(*last)
     }
 
@@ -427,7 +436,17 @@ fn the_memory_log_does_as_the_model() {
 
 /// A log that is closed and opened again now and then.
 async fn compare(subject: impl Subject, retention: Retention, operations: Vec<Operation>) {
-    let (log, model) = (subject.open(retention.clone()).await, Model::new(retention.clone()));
+    let model = Model::new(retention.clone());
+    compare_with(model, subject, retention, operations).await;
+}
+
+async fn compare_with(
+    model: Model,
+    subject: impl Subject,
+    retention: Retention,
+    operations: Vec<Operation>,
+) {
+    let log = subject.open(retention.clone()).await;
     let mut compared = Compared { log, model };
     for operation in &operations {
         if let Operation::Reopen = operation {
@@ -449,4 +468,12 @@ fn the_embedded_log_does_as_the_model() {
 #[test]
 fn the_log_in_redis_does_as_the_model() {
     run(40, |retention, operations| block_on(compare(Redis::new(), retention, operations)));
+}
+
+#[test]
+fn the_log_in_nats_does_as_the_model() {
+    run(40, |retention, operations| {
+        let model = Model { is_told_by_refused: false, ..Model::new(retention.clone()) };
+        block_on(compare_with(model, Nats::new(), retention, operations));
+    });
 }

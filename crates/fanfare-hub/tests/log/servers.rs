@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -12,10 +13,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fanfare_hub::log::{Log, RedisClock, RedisLog, RedisOptions, Retention};
+use fanfare_hub::log::{
+    Log, NatsError, NatsLog, NatsOptions, RedisClock, RedisLog, RedisOptions, Retention,
+};
 use tempfile::TempDir;
 
-use crate::subject::Subject;
+use crate::{
+    ranked::{Known, Ranked},
+    subject::{Subject, copy},
+};
 
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -208,5 +214,153 @@ impl Redis {
 impl Subject for Redis {
     async fn open(&self, retention: Retention) -> Arc<dyn Log> {
         Arc::new(self.hub(7, retention).await)
+    }
+}
+
+/// A nats-server of its own, with JetStream. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct NatsServer {
+    folder: TempDir,
+    port: u16,
+    process: Mutex<Child>,
+}
+
+impl NatsServer {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Mutex::new(launch_nats(folder.path(), port));
+        let server = Self { folder, port, process };
+        server.until_it_answers();
+        server
+    }
+
+    /// Of all tests that run at the moment.
+    fn of_all() -> Arc<Self> {
+        static SERVER: Mutex<Weak<NatsServer>> = Mutex::new(Weak::new());
+        let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+        server.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(Self::start());
+            *server = Arc::downgrade(&started);
+            started
+        })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&self) {
+        let mut process = self.process.lock().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    pub(crate) fn start_again(&self) {
+        *self.process.lock().unwrap() = launch_nats(self.folder.path(), self.port);
+        self.until_it_answers();
+    }
+
+    /// Keeps what it has by now for [`lose_the_newest`](Self::lose_the_newest). It must not run.
+    pub(crate) fn remember(&self) {
+        copy(&self.kept(), &self.folder.path().join("remembered"));
+    }
+
+    /// Loses what has come since. It must not run.
+    pub(crate) fn lose_the_newest(&self) {
+        self.lose_everything();
+        copy(&self.folder.path().join("remembered"), &self.kept());
+    }
+
+    /// As if it had never kept anything. It must not run.
+    pub(crate) fn lose_everything(&self) {
+        fs::remove_dir_all(self.kept()).unwrap();
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.folder.path().join("jetstream")
+    }
+
+    fn until_it_answers(&self) {
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "nats-server does not answer");
+            thread::yield_now();
+        }
+    }
+}
+
+fn launch_nats(folder: &Path, port: u16) -> Child {
+    let mut command = Command::new("nats-server");
+    command.args(["--jetstream", "--addr", "127.0.0.1", "--port"]).arg(port.to_string());
+    command.arg("--store_dir").arg(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("nats-server is installed: tests/servers/setup.sh")
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A log of its own in a NATS that tests share.
+#[derive(Debug)]
+pub(crate) struct Nats {
+    server: Arc<NatsServer>,
+    name: String,
+    known: Known,
+}
+
+impl Nats {
+    pub(crate) fn new() -> Self {
+        Self::on(NatsServer::of_all())
+    }
+
+    pub(crate) fn on(server: Arc<NatsServer>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("test {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { server, name, known: Known::default() }
+    }
+
+    /// The log, as another hub opens it too.
+    pub(crate) async fn hub(&self, seed: u64, retention: Retention) -> NatsLog {
+        self.hub_with(seed, self.options(retention)).await
+    }
+
+    pub(crate) async fn hub_with(&self, seed: u64, options: NatsOptions) -> NatsLog {
+        NatsLog::open(&self.server.url(), seed, options).await.unwrap()
+    }
+
+    pub(crate) async fn try_hub(
+        &self,
+        seed: u64,
+        retention: Retention,
+    ) -> Result<NatsLog, NatsError> {
+        NatsLog::open(&self.server.url(), seed, self.options(retention)).await
+    }
+
+    /// Its stream, as somebody else sees it.
+    pub(crate) async fn stream(&self) -> (async_nats::jetstream::Context, String) {
+        let client = async_nats::connect(self.server.url()).await.unwrap();
+        (async_nats::jetstream::new(client), self.name.replace(' ', "_20"))
+    }
+
+    pub(crate) fn options(&self, retention: Retention) -> NatsOptions {
+        NatsOptions {
+            name: self.name.clone(),
+            retention,
+            max_topics: usize::MAX,
+            patience: Duration::from_secs(5),
+            replicas: 1,
+            is_in_memory: false,
+            max_bytes: None,
+        }
+    }
+}
+
+impl Subject for Nats {
+    async fn open(&self, retention: Retention) -> Arc<dyn Log> {
+        Arc::new(Ranked::new(self.hub(7, retention).await, self.known.clone()))
     }
 }

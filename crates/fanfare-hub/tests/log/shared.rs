@@ -36,21 +36,7 @@ async fn what_one_hub_appends_another_reads_and_is_told() {
     let subject = Redis::new();
     let [this, other] =
         [subject.hub(1, Retention::default()).await, subject.hub(2, Retention::default()).await];
-    assert_eq!(this.epoch(), other.epoch(), "the first one named it");
-    let mut tail = other.tail().unwrap();
-    let last = this.append(batch(&[("a", "1"), ("b", "2")])).await.unwrap().last;
-    assert_eq!(other.data(all()).await, ["1", "2"]);
-    assert_eq!(other.newest(), last, "known by any answer");
-    other.put(one("a", "3")).await;
-    assert_eq!(take(&mut tail, 3, data).await, ["1", "2", "3"]);
-    let [first, again] = [
-        this.append(with_key("k", one("a", "4"))).await.unwrap(),
-        other.append(with_key("k", one("a", "5"))).await.unwrap(),
-    ];
-    assert!(!first.is_repeated && again.is_repeated && first.last == again.last);
-    other.put(ends(&["b"])).await;
-    let refused = this.append(one("b", "6")).await;
-    assert!(matches!(refused, Err(AppendError::Ended(name)) if name == topic("b")));
+    two_hubs_are_one(&this, &other).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

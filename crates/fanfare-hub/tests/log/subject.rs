@@ -4,8 +4,9 @@ use fanfare_fanout::{Epoch, Position};
 use fanfare_hub::{
     Selection, Selector, TopicName,
     log::{
-        Batch, Durability, EmbeddedLog, IdempotencyKey, Limits, Log, MemoryLog, NewEvent, Opened,
-        Options, Page, Read, Record, Retention, Rule, Tail, Timestamp, TopicState,
+        AppendError, Batch, Durability, EmbeddedLog, IdempotencyKey, Limits, Log, MemoryLog,
+        NewEvent, Opened, Options, Page, Read, Record, Retention, Rule, Tail, Timestamp,
+        TopicState,
     },
 };
 use tempfile::TempDir;
@@ -211,6 +212,33 @@ pub(crate) async fn take<T: Debug>(
 
 pub(crate) use fanfare_hub::log::Committed;
 
+/// What one hub appends another reads and is told, in both directions.
+pub(crate) async fn two_hubs_are_one(this: &dyn Log, other: &dyn Log) {
+    assert_eq!(this.epoch(), other.epoch(), "the first one named it");
+    let mut tail = other.tail().unwrap();
+    let last = this.append(batch(&[("a", "1"), ("b", "2")])).await.unwrap().last;
+    assert_eq!(other.data(all()).await, ["1", "2"]);
+    assert_eq!(other.newest(), last, "known by any answer");
+    other.put(one("a", "3")).await;
+    let data = |committed: &Committed| match committed {
+        Committed::Event(record) => record.event.data.to_string(),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(take(&mut tail, 3, data).await, ["1", "2", "3"]);
+    let [first, again] = [
+        this.append(with_key("k", one("a", "4"))).await.unwrap(),
+        other.append(with_key("k", one("a", "5"))).await.unwrap(),
+    ];
+    assert!(!first.is_repeated && again.is_repeated && first.last == again.last);
+    other.put(ends(&["b"])).await;
+    let refused = this.append(one("b", "6")).await;
+    assert!(matches!(refused, Err(AppendError::Ended(name)) if name == topic("b")));
+    assert!(this.erase(&topic("b")).await.unwrap());
+    other.put(one("b", "7")).await;
+    assert_eq!(this.data(all()).await, ["1", "3", "4", "7"]);
+    assert_eq!(this.kept(select(&["b"])).await, other.kept(select(&["b"])).await);
+}
+
 /// What a future gives, which must not take for ever.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("it does not hang")
@@ -252,7 +280,7 @@ pub(crate) fn written(bytes: &[u8]) -> usize {
     front.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use async_nats::{
+    ConnectError,
+    jetstream::{
+        ErrorCode,
+        context::{
+            CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
+            PublishError, PublishErrorKind, RequestError,
+        },
+        stream::{DeleteMessageError, DeleteMessageErrorKind, PurgeError},
+    },
+};
+use thiserror::Error;
+
+use crate::log::{AppendError, BoxError, ReadError};
+
+/// Why NATS cannot be used, or not now.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NatsError {
+    /// The address is none.
+    #[error("this is no address of NATS, such as nats://127.0.0.1:4222")]
+    Address(#[source] BoxError),
+    /// No connection can be made.
+    #[error("NATS cannot be reached")]
+    Connect(#[from] ConnectError),
+    /// The server has no JetStream.
+    #[error(
+        "JetStream is not enabled: start nats-server with -js, or enable it in its configuration"
+    )]
+    NoJetStream,
+    /// There is a stream of this name which is set up in another way.
+    #[error("the stream {stream} does not fit: {what}; delete it, or give the log another name")]
+    Unfit {
+        /// Its name.
+        stream: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// NATS has not answered in time.
+    #[error("NATS has not answered within {} ms", .0.as_millis())]
+    Late(Duration),
+    /// NATS has refused what was asked.
+    #[error("NATS does not answer as it should")]
+    Nats(#[source] BoxError),
+    /// There is a newer message than its sender knew of.
+    #[error("another hub was faster")]
+    Conflict,
+    /// The message is larger than the server takes.
+    #[error("a batch of {size} bytes is more than the {most} that NATS takes (its max_payload)")]
+    TooLarge {
+        /// Of the message, in bytes.
+        size: usize,
+        /// What the server takes, in bytes.
+        most: usize,
+    },
+    /// The stream or the account has no room.
+    #[error("the stream has no room")]
+    Full(#[source] BoxError),
+    /// The log is another one than it was, or has lost events that it had.
+    #[error("the log in NATS is not the one that it was: events that were acknowledged are gone")]
+    Replaced,
+    /// The log was closed here.
+    #[error("it has been closed")]
+    Closed,
+}
+
+impl From<PublishError> for NatsError {
+    fn from(error: PublishError) -> Self {
+        match error.kind() {
+            PublishErrorKind::WrongLastSequence => Self::Conflict,
+            _ if is_full(&error) => Self::Full(error.into()),
+            _ => Self::Nats(error.into()),
+        }
+    }
+}
+
+/// Codes of a server that stores no more.
+const FULL: [ErrorCode; 4] = [
+    ErrorCode::INSUFFICIENT_RESOURCES,
+    ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+    ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+    ErrorCode::STREAM_STORE_FAILED,
+];
+
+fn is_full(error: &PublishError) -> bool {
+    let source = std::error::Error::source(error);
+    let refused = source.and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>());
+    refused.is_some_and(|refused| FULL.contains(&refused.error_code()))
+}
+
+impl From<RequestError> for NatsError {
+    fn from(error: RequestError) -> Self {
+        Self::Nats(error.into())
+    }
+}
+
+impl From<GetStreamError> for NatsError {
+    fn from(error: GetStreamError) -> Self {
+        match error.kind() {
+            GetStreamErrorKind::JetStream(refused)
+                if refused.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Self::Replaced
+            }
+            _ => Self::Nats(error.into()),
+        }
+    }
+}
+
+impl From<CreateStreamError> for NatsError {
+    fn from(error: CreateStreamError) -> Self {
+        match error.kind() {
+            CreateStreamErrorKind::JetStreamUnavailable => Self::NoJetStream,
+            _ => Self::Nats(error.into()),
+        }
+    }
+}
+
+impl From<PurgeError> for NatsError {
+    fn from(error: PurgeError) -> Self {
+        Self::Nats(error.into())
+    }
+}
+
+/// That a message is gone already is as good.
+pub(super) fn deleted(outcome: Result<bool, DeleteMessageError>) -> Result<(), NatsError> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.kind(), DeleteMessageErrorKind::JetStream(_)) => Ok(()),
+        Err(error) => Err(NatsError::Nats(error.into())),
+    }
+}
+
+pub(super) fn refused(error: NatsError) -> AppendError {
+    match error {
+        NatsError::Full(_) => AppendError::Full(error.into()),
+        NatsError::TooLarge { .. } => AppendError::TooLarge(error.into()),
+        _ => AppendError::Unavailable(error.into()),
+    }
+}
+
+pub(super) fn unreadable(error: NatsError) -> ReadError {
+    ReadError(error.into())
+}

@@ -1,0 +1,511 @@
+//! A log in a stream of NATS JetStream, which several hubs share.
+//!
+//! What is appended is published to the stream (`message.rs`), and every hub applies the whole stream in its
+//! order (`tail.rs`, `replica.rs`). So all come to the same, and an append is answered when the hub that it came
+//! to has applied it. What the replica knows of events are heads; bodies are read from the stream (`reading.rs`).
+//! Events are dropped by a message that says so, and deleted from the stream afterwards (`trimming.rs`).
+
+mod error;
+mod stream;
+
+mod message;
+mod subject;
+
+mod replica;
+mod tail;
+
+mod reading;
+mod trimming;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{
+    Client,
+    jetstream::{
+        self, Context,
+        stream::{Info, Stream},
+    },
+};
+use fanfare_fanout::{Epoch, Position};
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc, oneshot, watch},
+    time::timeout,
+};
+
+use super::{
+    Answer, AppendError, Appended, Batch, Committed, IdempotencyKey, Log, Page, Read, ReadError,
+    Retention, Size, Tail, Timestamp, TopicState,
+};
+use crate::{Selection, TopicName};
+use error::{refused, unreadable};
+use message::{BatchHead, Head, MAX_EVENTS, Outgoing, What, hashed};
+use replica::{Outcome, Replica};
+use stream::Connections;
+use subject::Subjects;
+
+pub use error::NatsError;
+
+/// Batches that may wait for the reader of the tail.
+const TAIL_BATCHES: usize = 64;
+/// How often a batch is sent when other hubs are faster.
+const ATTEMPTS: usize = 8;
+
+/// How a [`NatsLog`] is opened.
+#[derive(Debug, Clone)]
+pub struct NatsOptions {
+    /// Names the stream: logs with different names do not know each other.
+    pub name: String,
+    /// What is kept. All hubs of a log are to be given the same.
+    pub retention: Retention,
+    /// Topics at most; a batch that needs more is refused.
+    pub max_topics: usize,
+    /// How long an answer is waited for.
+    pub patience: Duration,
+    /// On how many servers each event is kept.
+    pub replicas: usize,
+    /// Whether the servers keep it in memory instead of on their disks.
+    pub is_in_memory: bool,
+    /// What the stream may take, in bytes, with all that is written besides the events. Then appends are refused.
+    pub max_bytes: Option<u64>,
+}
+
+/// A [`Log`] in NATS JetStream. Clones are the same.
+///
+/// An append is answered when the stream has it: with three replicas, when two servers have. If NATS comes back
+/// without what it had, it is another log, with another epoch.
+#[derive(Debug, Clone)]
+pub struct NatsLog(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    context: Context,
+    stream: Stream,
+    subjects: Subjects,
+    options: NatsOptions,
+    /// What names the log.
+    seed: u64,
+    connections: Arc<Connections>,
+    replica: Mutex<Replica>,
+    /// Changes when a message has been applied.
+    applied: watch::Sender<()>,
+    /// Those who wait for what comes of their messages, by nonce.
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Outcome>>>,
+    inquiries: Inquiries,
+    tail: Mutex<TailState>,
+    state: watch::Sender<State>,
+}
+
+/// How far the stream is, asked once for all who want to know at the same time.
+#[derive(Debug, Default)]
+struct Inquiries {
+    begun: AtomicU64,
+    /// Those who began before this one know by now.
+    answered: AsyncMutex<u64>,
+    /// The newest message there is, as far as is known.
+    reach: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+enum TailState {
+    #[default]
+    Untaken,
+    Taken(mpsc::Sender<Vec<Committed>>),
+    /// Nobody reads it any more, or nothing is told.
+    Gone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Closed,
+    Replaced,
+}
+
+impl NatsLog {
+    /// Opens a log, which is made if there is none. `seed` is drawn at random. `url` is that of a server, or those
+    /// of several of a cluster with commas between them.
+    ///
+    /// # Errors
+    ///
+    /// [`NatsError`] says what is wrong.
+    pub async fn open(url: &str, seed: u64, options: NatsOptions) -> Result<Self, NatsError> {
+        let (patience, connections) = (options.patience, Arc::new(Connections::default()));
+        let connecting = stream::connect(url, patience, connections.clone());
+        let client =
+            timeout(patience, connecting).await.map_err(|_| NatsError::Late(patience))??;
+        let context = jetstream::ContextBuilder::new().timeout(patience).ack_timeout(patience);
+        let context = context.build(client.clone());
+        let subjects = Subjects::new(&options.name);
+        let stream = stream::open(&context, &subjects, seed, &options).await?;
+        let found = stream.cached_info();
+        let seed = stream::seed(&found.config).unwrap_or(seed);
+        let shared = Arc::new(Shared {
+            client,
+            context,
+            subjects,
+            options,
+            seed,
+            connections,
+            replica: Mutex::default(),
+            applied: watch::Sender::new(()),
+            waiting: Mutex::default(),
+            inquiries: Inquiries::default(),
+            tail: Mutex::default(),
+            state: watch::Sender::new(State::Open),
+            stream,
+        });
+        tail::catch_up(&shared).await?;
+        tokio::spawn(tail::run(shared.clone()));
+        Ok(Self(shared))
+    }
+
+    /// Whether NATS has turned out to hold another log than it did.
+    pub fn is_replaced(&self) -> bool {
+        *self.0.state.borrow() == State::Replaced
+    }
+}
+
+impl Shared {
+    fn replica(&self) -> MutexGuard<'_, Replica> {
+        self.replica.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Outcome>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tail(&self) -> MutexGuard<'_, TailState> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why nothing goes on any more, if nothing does.
+    fn over(&self) -> Result<(), NatsError> {
+        match *self.state.borrow() {
+            State::Open => Ok(()),
+            State::Closed => Err(NatsError::Closed),
+            State::Replaced => Err(NatsError::Replaced),
+        }
+    }
+
+    /// Nothing goes on any more.
+    fn end(&self, why: State) {
+        self.state.send_if_modified(|state| {
+            let is_open = *state == State::Open;
+            if is_open {
+                *state = why;
+            }
+            is_open
+        });
+    }
+
+    /// Does something with what is known, when that is all that the stream has at this moment or later.
+    async fn inquire<T>(&self, answer: impl Fn(&Replica) -> T) -> Result<T, NatsError> {
+        let patience = self.options.patience;
+        let inquiring = async {
+            let mut applied = self.applied.subscribe();
+            let until = self.reach().await?;
+            loop {
+                applied.mark_unchanged();
+                {
+                    let replica = self.replica();
+                    if replica.applied >= until && replica.is_settled() {
+                        return Ok(answer(&replica));
+                    }
+                }
+                self.not_replaced()?;
+                // It is there as long as this is.
+                let _ = applied.changed().await;
+            }
+        };
+        let outcome = timeout(patience, inquiring).await.unwrap_or(Err(NatsError::Late(patience)));
+        self.take_note(outcome)
+    }
+
+    fn not_replaced(&self) -> Result<(), NatsError> {
+        match self.over() {
+            Err(NatsError::Replaced) => Err(NatsError::Replaced),
+            _ => Ok(()),
+        }
+    }
+
+    /// How far the stream is at this moment or later.
+    async fn reach(&self) -> Result<u64, NatsError> {
+        let mine = self.inquiries.begun.fetch_add(1, Ordering::Relaxed);
+        let mut answered = self.inquiries.answered.lock().await;
+        if *answered <= mine {
+            let begun = self.inquiries.begun.load(Ordering::Relaxed);
+            self.ask().await?;
+            *answered = begun;
+        }
+        Ok(self.inquiries.reach.load(Ordering::Relaxed))
+    }
+
+    /// Asks how the stream is, and whether it is the one that it was.
+    async fn ask(&self) -> Result<Info, NatsError> {
+        let known = self.replica().applied;
+        let info = match self.context.get_stream(self.subjects.stream()).await {
+            Ok(stream) => stream.cached_info().clone(),
+            Err(error) => return Err(self.lost(error.into())),
+        };
+        if stream::seed(&info.config) != Some(self.seed) {
+            return Err(self.lost(NatsError::Replaced));
+        }
+        if info.state.last_sequence < known {
+            // Other hubs may not have seen what is gone.
+            stream::rename(&self.context, &info, fastrand::u64(..)).await?;
+            return Err(self.lost(NatsError::Replaced));
+        }
+        self.inquiries.reach.fetch_max(info.state.last_sequence, Ordering::Relaxed);
+        Ok(info)
+    }
+
+    fn lost(&self, error: NatsError) -> NatsError {
+        if matches!(error, NatsError::Replaced) {
+            self.end(State::Replaced);
+            // Who waits is told.
+            self.applied.send_replace(());
+        }
+        error
+    }
+
+    /// Whether NATS answers.
+    fn take_note<T>(&self, outcome: Result<T, NatsError>) -> Result<T, NatsError> {
+        match &outcome {
+            Ok(_) => self.connections.is_away.store(false, Ordering::Relaxed),
+            Err(NatsError::Late(_) | NatsError::Nats(_)) => {
+                self.connections.is_away.store(true, Ordering::Relaxed);
+            }
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Time that runs backwards is taken for the newest there was.
+    fn head(&self, time: Timestamp, what: What) -> Head {
+        let replica = self.replica();
+        // What is known by other messages must be known when they are deleted.
+        let (time, newest) = (time.max(replica.time).0, replica.index.newest());
+        Head { nonce: fastrand::u64(..), time, newest, what }
+    }
+
+    /// Publishes a message, and waits for what comes of it.
+    async fn send(&self, message: &Outgoing, id: Option<&str>) -> Result<Outcome, NatsError> {
+        let nonce = message.head.nonce;
+        let (sender, outcome) = oneshot::channel();
+        self.waiting().insert(nonce, sender);
+        let forget = Forget { shared: self, nonce };
+        let patience = self.options.patience;
+        let sending = async {
+            if self.publish(message, id).await? == Published::Before {
+                return Ok(None);
+            }
+            // It is dropped only by an end of the log.
+            outcome.await.map(Some).map_err(|_| self.over().err().unwrap_or(NatsError::Closed))
+        };
+        let outcome = timeout(patience, sending).await.unwrap_or(Err(NatsError::Late(patience)));
+        drop(forget);
+        Ok(self.take_note(outcome)?.unwrap_or(Outcome::Stale))
+    }
+
+    async fn publish(&self, message: &Outgoing, id: Option<&str>) -> Result<Published, NatsError> {
+        let most = self.client.server_info().max_payload;
+        let (publish, size) =
+            message.to_publish(id).ok_or(NatsError::TooLarge { size: 0, most })?;
+        if size > most {
+            return Err(NatsError::TooLarge { size, most });
+        }
+        let answer = self.context.send_publish(message.subject.clone(), publish).await?.await?;
+        Ok(if answer.duplicate { Published::Before } else { Published::Now })
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        self.over().map_err(refused)?;
+        if batch.events.len() > MAX_EVENTS {
+            let what = format!("a batch has {MAX_EVENTS} events at most");
+            return Err(AppendError::TooLarge(what.into()));
+        }
+        self.check_topics(&batch)?;
+        let retention = &self.options.retention;
+        let mut answer = self.replica().answer(&batch, retention);
+        let mut id = batch.idempotency_key.as_ref().map(|key| self.id(key, batch.time));
+        for _ in 0..ATTEMPTS {
+            if let Some(answer) = answer {
+                return answered(answer);
+            }
+            let known = self.replica().to_send(&batch, retention);
+            let head = self.head(batch.time, What::Batch(BatchHead::default()));
+            let message = Outgoing::batch(&self.subjects, head, &batch, known);
+            let message =
+                message.ok_or_else(|| AppendError::TooLarge("it cannot be written".into()))?;
+            let outcome = self.send(&message, id.take().as_deref()).await.map_err(refused)?;
+            if outcome != Outcome::Stale {
+                return answered(outcome);
+            }
+            // Other hubs were faster, or the server has had this key: it may have been forgotten here, or been
+            // refused. Then it is as new.
+            let known = self.inquire(|replica| replica.answer(&batch, retention)).await;
+            answer = known.map_err(refused)?;
+        }
+        Err(refused(NatsError::Conflict))
+    }
+
+    fn check_topics(&self, batch: &Batch) -> Result<(), AppendError> {
+        let replica = self.replica();
+        let most = self.options.max_topics;
+        let topics = batch.events.iter().map(|event| &event.topic).chain(&batch.ends);
+        let new = topics.filter(|topic| !replica.index.knows(topic)).collect::<BTreeSet<_>>().len();
+        if new > 0 && replica.index.size().topics + new as u64 > most as u64 {
+            return Err(AppendError::Full(format!("there are at most {most} topics").into()));
+        }
+        Ok(())
+    }
+
+    /// By which the server recognises a repetition. It is another one when the window is over.
+    fn id(&self, key: &IdempotencyKey, time: Timestamp) -> String {
+        let window = self.options.retention.idempotency_window.as_millis().max(1);
+        format!("{}.{}", hashed(key), u128::from(time.0) / window)
+    }
+}
+
+fn answered(outcome: Outcome) -> Result<Appended, AppendError> {
+    match outcome {
+        Outcome::Appended(appended) => Ok(appended),
+        Outcome::Ended(topic) => Err(AppendError::Ended(topic)),
+        Outcome::Stale | Outcome::Done => Err(refused(NatsError::Conflict)),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Published {
+    Now,
+    /// The server has had a message with this id.
+    Before,
+}
+
+/// Takes back that an outcome is waited for.
+struct Forget<'a> {
+    shared: &'a Shared,
+    nonce: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.shared.waiting().remove(&self.nonce);
+    }
+}
+
+impl Log for NatsLog {
+    fn epoch(&self) -> Epoch {
+        Epoch::from_seed(self.0.seed)
+    }
+
+    fn newest(&self) -> Position {
+        Position(self.0.replica().index.newest())
+    }
+
+    fn is_available(&self) -> Option<bool> {
+        Some(!self.0.connections.is_away.load(Ordering::Relaxed))
+    }
+
+    fn replaced(&self) -> Answer<'_, ()> {
+        let mut state = self.0.state.subscribe();
+        Box::pin(async move {
+            // It is there as long as this is.
+            let _ = state.wait_for(|state| *state == State::Replaced).await;
+        })
+    }
+
+    fn tail(&self) -> Option<Tail> {
+        let mut tail = self.0.tail();
+        if !matches!(*tail, TailState::Untaken) {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(TAIL_BATCHES);
+        *tail = TailState::Taken(sender);
+        Some(receiver)
+    }
+
+    fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {
+        Box::pin(self.0.append(batch))
+    }
+
+    fn read(&self, read: Read) -> Answer<'_, Result<Page, ReadError>> {
+        Box::pin(async move { self.0.read(read).await.map_err(unreadable) })
+    }
+
+    fn kept_after(&self, selection: &Selection) -> Answer<'_, Result<Position, ReadError>> {
+        let selection = selection.clone();
+        self.0.known(move |replica| replica.index.kept_after(&selection))
+    }
+
+    fn drops(&self, selection: &Selection, after: Position) -> Answer<'_, Result<u64, ReadError>> {
+        let selection = selection.clone();
+        self.0.known(move |replica| replica.index.drops(&selection, after))
+    }
+
+    fn before_last(
+        &self,
+        selection: &Selection,
+        count: u64,
+    ) -> Answer<'_, Result<Position, ReadError>> {
+        let selection = selection.clone();
+        self.0.known(move |replica| replica.index.before_last(&selection, count))
+    }
+
+    fn topic(&self, name: &TopicName) -> Answer<'_, Result<Option<TopicState>, ReadError>> {
+        let name = name.clone();
+        self.0.known(move |replica| replica.index.topic(&name))
+    }
+
+    fn topics(
+        &self,
+        selection: &Selection,
+        after: Option<&TopicName>,
+        most: usize,
+    ) -> Answer<'_, Result<Vec<TopicState>, ReadError>> {
+        let (selection, after) = (selection.clone(), after.cloned());
+        self.0.known(move |replica| replica.index.topics(&selection, after.as_ref(), most))
+    }
+
+    fn erase(&self, name: &TopicName) -> Answer<'_, Result<bool, AppendError>> {
+        let name = name.clone();
+        Box::pin(async move { self.0.erase(&name).await.map_err(refused) })
+    }
+
+    fn size(&self) -> Answer<'_, Result<Size, ReadError>> {
+        self.0.known(|replica| replica.index.size())
+    }
+
+    fn trim(&self, now: Timestamp) -> Answer<'_, Result<(), AppendError>> {
+        Box::pin(async move { self.0.trim(now).await.map_err(refused) })
+    }
+
+    fn close(&self) -> Answer<'_, Result<(), AppendError>> {
+        self.0.end(State::Closed);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl Shared {
+    /// What is known when all that is there has been applied.
+    fn known<'a, T: Send + 'a>(
+        &'a self,
+        answer: impl Fn(&Replica) -> T + Send + Sync + 'a,
+    ) -> Answer<'a, Result<T, ReadError>> {
+        Box::pin(async move { self.inquire(answer).await.map_err(unreadable) })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsLog").field("seed", &self.seed).finish_non_exhaustive()
+    }
+}

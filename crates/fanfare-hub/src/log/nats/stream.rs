@@ -1,0 +1,155 @@
+//! The stream: made if there is none, checked if there is one, and recognised later on.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use async_nats::{
+    Client, ConnectOptions, Event, ServerAddr,
+    jetstream::{
+        self, Context,
+        context::CreateStreamErrorKind,
+        stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType},
+    },
+};
+use tokio::sync::watch;
+
+use super::{NatsError, NatsOptions, Subjects};
+
+/// What the description of a stream begins with; the seed of its epoch follows.
+const DESCRIPTION: &str = "fanfare log ";
+/// Between attempts to connect.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Connections: how many there have been, and whether there is one.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    pub(super) number: watch::Sender<u64>,
+    pub(super) is_away: AtomicBool,
+}
+
+/// How long to wait before the next attempt, of which so many have failed. All hubs lose NATS at the same moment.
+pub(super) fn pause(failures: usize) -> Duration {
+    let doubled = SHORTEST_PAUSE * (1 << failures.min(6));
+    doubled.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64())
+}
+
+/// Connects to any of some servers, which are separated by commas.
+pub(super) async fn connect(
+    url: &str,
+    patience: Duration,
+    connections: std::sync::Arc<Connections>,
+) -> Result<Client, NatsError> {
+    let servers: Result<Vec<ServerAddr>, _> =
+        url.split(',').map(|one| one.trim().parse()).collect();
+    let servers = servers.map_err(|error: std::io::Error| NatsError::Address(error.into()))?;
+    let take_note = move |event| {
+        match event {
+            Event::Connected => {
+                connections.is_away.store(false, Ordering::Relaxed);
+                connections.number.send_modify(|number| *number += 1);
+            }
+            Event::Disconnected => connections.is_away.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+        std::future::ready(())
+    };
+    let options = ConnectOptions::new()
+        .name("fanfare")
+        .connection_timeout(patience)
+        .request_timeout(Some(patience))
+        .reconnect_delay_callback(pause)
+        .event_callback(take_note);
+    Ok(options.connect(servers).await?)
+}
+
+/// The stream of a log, which is made if there is none.
+pub(super) async fn open(
+    context: &Context,
+    subjects: &Subjects,
+    seed: u64,
+    options: &NatsOptions,
+) -> Result<jetstream::stream::Stream, NatsError> {
+    let wanted = config(subjects, seed, options);
+    let stream = match context.create_stream(&wanted).await {
+        Ok(stream) => stream,
+        // It is there and set up in another way: with another seed at least.
+        Err(error) if matches!(error.kind(), CreateStreamErrorKind::JetStream(_)) => {
+            match context.get_stream(subjects.stream()).await.map_err(NatsError::from) {
+                Err(NatsError::Replaced) => return Err(error.into()),
+                found => found?,
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    check(&stream.cached_info().config, &wanted)?;
+    Ok(stream)
+}
+
+/// Nothing is dropped but by hubs, which say so before.
+fn config(subjects: &Subjects, seed: u64, options: &NatsOptions) -> Config {
+    Config {
+        name: subjects.stream().to_owned(),
+        description: Some(description(seed)),
+        subjects: vec![subjects.all()],
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        storage: if options.is_in_memory { StorageType::Memory } else { StorageType::File },
+        num_replicas: options.replicas,
+        duplicate_window: options.retention.idempotency_window.max(SHORTEST_WINDOW),
+        max_bytes: options.max_bytes.and_then(|most| most.try_into().ok()).unwrap_or(-1),
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_message_size: -1,
+        max_consumers: -1,
+        allow_direct: true,
+        ..Config::default()
+    }
+}
+
+/// NATS takes none for its own default.
+const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
+
+pub(super) fn description(seed: u64) -> String {
+    format!("{DESCRIPTION}{seed:016x}")
+}
+
+/// What the log in a stream is named by.
+pub(super) fn seed(config: &Config) -> Option<u64> {
+    u64::from_str_radix(config.description.as_deref()?.strip_prefix(DESCRIPTION)?, 16).ok()
+}
+
+/// Whether a stream that is there does what is needed.
+fn check(found: &Config, wanted: &Config) -> Result<(), NatsError> {
+    let drops_by_itself = !found.max_age.is_zero()
+        || found.max_messages > 0
+        || found.max_messages_per_subject > 0
+        || found.retention != RetentionPolicy::Limits
+        || (found.discard != DiscardPolicy::New && found.max_bytes > 0);
+    let replicas = (found.num_replicas, wanted.num_replicas);
+    let what = if seed(found).is_none() {
+        "it was not made by fanfare".into()
+    } else if found.subjects != wanted.subjects {
+        format!("its subjects are {:?} instead of {:?}", found.subjects, wanted.subjects)
+    } else if drops_by_itself {
+        "it drops messages by itself (max_age, max_msgs, max_msgs_per_subject, retention or discard)".into()
+    } else if found.mirror.is_some() || found.sealed || found.deny_delete || found.deny_purge {
+        "nothing can be written to it or deleted".into()
+    } else if replicas.0 != replicas.1 {
+        format!("it has {} replicas instead of {}", replicas.0, replicas.1)
+    } else if found.storage != wanted.storage {
+        format!("it is kept in {:?} instead of {:?}", found.storage, wanted.storage)
+    } else {
+        return Ok(());
+    };
+    Err(NatsError::Unfit { stream: found.name.clone(), what })
+}
+
+/// Gives the log another name, which tells all hubs that it is another one.
+pub(super) async fn rename(context: &Context, info: &Info, seed: u64) -> Result<(), NatsError> {
+    let renamed = Config { description: Some(description(seed)), ..info.config.clone() };
+    context.update_stream(renamed).await?;
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! The tail: the messages of the stream, applied in their order and told.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use async_nats::{
+    self as nats, HeaderMap, Subject,
+    jetstream::{
+        Message,
+        consumer::{DeliverPolicy, pull},
+        stream::LastRawMessageErrorKind,
+    },
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::{
+    NatsError, Shared, State, TailState,
+    message::Incoming,
+    replica::{Applied, Replica, before},
+    stream::{self, pause},
+};
+use crate::log::Committed;
+
+/// How often it is asked whether the stream is further than what has come of it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Messages of the stream behind the newest one that is applied.
+struct Messages(pull::Ordered);
+
+impl Messages {
+    async fn behind(shared: &Shared) -> Result<Self, NatsError> {
+        let start_sequence = shared.replica().applied + 1;
+        let config = pull::OrderedConfig {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
+            ..pull::OrderedConfig::default()
+        };
+        let beginning = async {
+            let consumer = shared.stream.create_consumer(config).await;
+            let consumer = consumer.map_err(|error| NatsError::Nats(error.into()))?;
+            consumer.messages().await.map_err(|error| NatsError::Nats(error.into()))
+        };
+        let patience = shared.options.patience;
+        let messages =
+            timeout(patience, beginning).await.map_err(|_| NatsError::Late(patience))??;
+        Ok(Self(messages))
+    }
+
+    async fn next(&mut self) -> Result<Received, NatsError> {
+        let Some(message) = self.0.next().await else {
+            return Err(NatsError::Nats("the messages have ended".into()));
+        };
+        let message = message.map_err(|error| NatsError::Nats(error.into()))?;
+        let sequence = message.info().map_err(NatsError::Nats)?.stream_sequence;
+        let Message { message: nats::Message { subject, headers, payload, .. }, .. } = message;
+        Ok(Received { sequence, subject, headers, payload })
+    }
+}
+
+/// A message of the stream.
+struct Received {
+    sequence: u64,
+    subject: Subject,
+    headers: Option<HeaderMap>,
+    payload: Bytes,
+}
+
+/// How often a stream is read from its beginning when something is deleted meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// Applies all that is in the stream, and tells nobody.
+pub(super) async fn catch_up(shared: &Shared) -> Result<(), NatsError> {
+    for _ in 0..ATTEMPTS {
+        *shared.replica() = Replica::default();
+        let found = shared.ask().await?.state;
+        let mut left = found.messages;
+        let mut messages = Messages::behind(shared).await?;
+        while left > 0 && shared.replica().applied < found.last_sequence {
+            let patience = shared.options.patience;
+            let next = timeout(patience, messages.next());
+            let message = next.await.map_err(|_| NatsError::Late(patience))??;
+            left -= u64::from(message.sequence <= found.last_sequence);
+            apply(shared, message);
+        }
+        // nats-server leaves out more than was deleted when something is deleted.
+        if left == 0 {
+            // What is missing was deleted before now, so what is known of that is there by now.
+            let settled_at = shared.ask().await?.state.last_sequence;
+            let mut replica = shared.replica();
+            replica.settled_at = settled_at;
+            replica.applied = replica.applied.max(found.last_sequence);
+            return Ok(());
+        }
+    }
+    Err(NatsError::Nats("too much is deleted from the stream while it is read".into()))
+}
+
+/// Applies what comes, and tells it, until the log is closed.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut failures = 0;
+    loop {
+        let before = shared.replica().applied;
+        match follow(&shared).await {
+            Ok(()) => break,
+            Err(NatsError::Replaced) => {
+                tracing::error!("{}", NatsError::Replaced);
+                shared.end(State::Replaced);
+                break;
+            }
+            Err(NatsError::Conflict) => {}
+            Err(error) => {
+                shared.connections.is_away.store(true, Ordering::Relaxed);
+                tracing::warn!(error = &error as &dyn std::error::Error, "the log is away");
+            }
+        }
+        if shared.replica().applied > before {
+            failures = 0;
+            continue;
+        }
+        failures += 1;
+        let mut state = shared.state.subscribe();
+        let over = state.wait_for(|state| *state != State::Open);
+        if timeout(pause(failures), over).await.is_ok() {
+            break;
+        }
+    }
+    *shared.tail() = TailState::Gone;
+    shared.waiting().clear();
+    shared.applied.send_replace(());
+}
+
+/// Applies what comes as long as a connection lasts, or until the log is closed.
+async fn follow(shared: &Shared) -> Result<(), NatsError> {
+    let mut connections = shared.connections.number.subscribe();
+    connections.mark_unchanged();
+    shared.recognise().await?;
+    let mut messages = Messages::behind(shared).await?;
+    shared.connections.is_away.store(false, Ordering::Relaxed);
+    let mut state = shared.state.subscribe();
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut expected = 0;
+    while *state.borrow_and_update() == State::Open {
+        tokio::select! {
+            _ = state.changed() => {}
+            // What is with the server that was connected to is of no use any more.
+            _ = connections.changed() => return Err(NatsError::Conflict),
+            message = messages.next() => receive(shared, message?).await?,
+            _ = looks.tick() => {
+                if shared.replica().applied < expected {
+                    return Err(NatsError::Conflict);
+                }
+                expected = shared.ask().await?.state.last_sequence;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What came of a message.
+struct Taken {
+    sequence: u64,
+    nonce: Option<u64>,
+    applied: Option<Applied>,
+    /// Others are missing in front of it.
+    has_jumped: bool,
+}
+
+/// Takes the next message. When some of one subject are deleted, nats-server (2.9) moves consumers that are behind
+/// to where that subject goes on, past messages of all others. So where something is missing it is looked for.
+async fn receive(shared: &Shared, message: Received) -> Result<(), NatsError> {
+    let applied = shared.replica().applied;
+    if message.sequence > applied + 1
+        && let Some(first) = shared.first_behind(applied).await?
+        && first.sequence < message.sequence
+    {
+        take(shared, first).await?;
+        return Err(NatsError::Conflict);
+    }
+    take(shared, message).await
+}
+
+/// Applies a message, tells it, and gives its sender the outcome.
+async fn take(shared: &Shared, message: Received) -> Result<(), NatsError> {
+    let Some(taken) = apply(shared, message) else { return Ok(()) };
+    let (outcome, mut committed) = match taken.applied {
+        Some(applied) => (Some(applied.outcome), applied.committed),
+        None => (None, vec![]),
+    };
+    if taken.has_jumped {
+        committed.insert(0, Committed::Missed(before(taken.sequence)));
+        let settled_at = shared.ask().await?.state.last_sequence;
+        shared.replica().settled_at = settled_at;
+    }
+    shared.tell(committed).await;
+    shared.applied.send_replace(());
+    let waiting = taken.nonce.and_then(|nonce| shared.waiting().remove(&nonce));
+    if let (Some(waiting), Some(outcome)) = (waiting, outcome) {
+        // Nobody may wait any more.
+        let _ = waiting.send(outcome);
+    }
+    Ok(())
+}
+
+/// Applies a message, if it has not been.
+fn apply(shared: &Shared, message: Received) -> Option<Taken> {
+    let Received { sequence, subject, headers, payload } = message;
+    let incoming = Incoming::read(&shared.subjects, sequence, &subject, headers.as_ref(), payload);
+    let mut replica = shared.replica();
+    if sequence <= replica.applied {
+        return None;
+    }
+    let has_jumped = sequence > replica.applied + 1;
+    if has_jumped {
+        // Until it is known how far that goes.
+        replica.settled_at = u64::MAX;
+    }
+    let Some(incoming) = incoming else {
+        tracing::warn!(sequence, "there is a message in the stream that is not fanfare's");
+        (replica.applied, replica.nonce) = (sequence, None);
+        return Some(Taken { sequence, nonce: None, applied: None, has_jumped });
+    };
+    let nonce = Some(incoming.head.nonce);
+    let applied = Some(replica.apply(incoming, &shared.options.retention));
+    Some(Taken { sequence, nonce, applied, has_jumped })
+}
+
+impl Shared {
+    async fn tell(&self, committed: Vec<Committed>) {
+        let tail = match &*self.tail() {
+            TailState::Taken(tail) if !committed.is_empty() => tail.clone(),
+            _ => return,
+        };
+        if tail.send(committed).await.is_err() {
+            *self.tail() = TailState::Gone;
+        }
+    }
+
+    /// The first message behind one.
+    async fn first_behind(&self, sequence: u64) -> Result<Option<Received>, NatsError> {
+        let next = self.stream.raw_message_builder().sequence(sequence + 1);
+        match next.next_by_subject(self.subjects.all()).send().await {
+            Ok(found) => Ok(Some(Received {
+                sequence: found.sequence,
+                subject: found.subject,
+                headers: Some(found.headers),
+                payload: found.payload,
+            })),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                Ok(None)
+            }
+            Err(error) => Err(NatsError::Nats(error.into())),
+        }
+    }
+
+    /// Whether the stream has what was seen of it.
+    async fn recognise(&self) -> Result<(), NatsError> {
+        let info = self.ask().await?;
+        let (applied, nonce) = {
+            let replica = self.replica();
+            (replica.applied, replica.nonce)
+        };
+        let Some(nonce) = nonce else { return Ok(()) };
+        let found = match self.stream.get_raw_message(applied).await {
+            Ok(found) => found,
+            // Newer ones have come, and it has been deleted.
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                return Ok(());
+            }
+            Err(error) => return Err(NatsError::Nats(error.into())),
+        };
+        let (subject, headers) = (&*found.subject, Some(&found.headers));
+        let found =
+            Incoming::read(&self.subjects, applied, subject, headers, found.payload.clone());
+        if found.is_some_and(|found| found.head.nonce == nonce) {
+            return Ok(());
+        }
+        stream::rename(&self.context, &info, fastrand::u64(..)).await?;
+        Err(self.lost(NatsError::Replaced))
+    }
+}

@@ -1,0 +1,239 @@
+//! The log in NATS: what several hubs see, and a server that goes away.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::jetstream::stream::Config;
+use fanfare_fanout::Position;
+use fanfare_hub::log::{
+    AppendError, Batch, Log, NatsError, NatsLog, NatsOptions, Retention, Tail, Timestamp,
+};
+
+use crate::{
+    servers::{Nats, NatsServer},
+    subject::*,
+};
+
+fn data(committed: &Committed) -> String {
+    match committed {
+        Committed::Event(record) => record.event.data.to_string(),
+        Committed::Missed(_) => "missed".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// A log with one event, and its tail, which has told that.
+async fn begun(subject: &Nats) -> (NatsLog, Tail) {
+    let log = subject.hub(1, Retention::default()).await;
+    let mut tail = log.tail().unwrap();
+    log.put(one("a", "1")).await;
+    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    (log, tail)
+}
+
+/// Tries until it succeeds.
+async fn until_appended(log: &NatsLog, batch: Batch) {
+    let appending = async {
+        while log.append(batch.clone()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(appending).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_hub_appends_another_reads_and_is_told() {
+    let subject = Nats::new();
+    let [this, other] =
+        [subject.hub(1, Retention::default()).await, subject.hub(2, Retention::default()).await];
+    two_hubs_are_one(&this, &other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_back_has_all_of_it() {
+    let server = Arc::new(NatsServer::start());
+    let subject = Nats::on(server.clone());
+    let options = NatsOptions {
+        patience: Duration::from_millis(500),
+        ..subject.options(Retention::default())
+    };
+    let log = subject.hub_with(1, options).await;
+    let mut tail = log.tail().unwrap();
+    log.put(with_key("k", one("a", "1"))).await;
+    server.kill();
+    let refused = log.append(one("a", "maybe")).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+    assert_eq!(log.is_available(), Some(false));
+    assert!(log.kept_after(&all()).await.is_err());
+    server.start_again();
+    until_appended(&log, one("a", "2")).await;
+    assert_eq!(log.is_available(), Some(true));
+    assert!(log.append(with_key("k", one("a", "3"))).await.unwrap().is_repeated);
+    let mut told = vec![];
+    while told.last().is_none_or(|last| last != "2") {
+        told.extend(within(tail.recv()).await.unwrap().iter().map(data));
+    }
+    // What was not acknowledged may be there, once.
+    told.retain(|data| data != "maybe");
+    assert_eq!(told, ["1", "2"]);
+    assert!(!log.is_replaced());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_back_empty_has_another_log() {
+    let server = Arc::new(NatsServer::start());
+    let subject = Nats::on(server.clone());
+    let (log, mut tail) = begun(&subject).await;
+    server.kill();
+    server.lose_everything();
+    server.start_again();
+    // Another hub goes on in the meantime, and gives the position out again.
+    let other = subject.hub(2, Retention::default()).await;
+    assert_ne!(other.epoch(), log.epoch());
+    other.put(one("a", "another")).await;
+    within(log.replaced()).await;
+    assert_eq!(within(tail.recv()).await, None);
+    let refused = log.append(one("a", "2")).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))));
+    assert!(!other.is_replaced());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_lost_its_newest_events_has_another_log_for_every_hub() {
+    let server = Arc::new(NatsServer::start());
+    let subject = Nats::on(server.clone());
+    let this = subject.hub(1, Retention::default()).await;
+    this.put(one("a", "1")).await;
+    server.kill();
+    server.remember();
+    server.start_again();
+    until_appended(&this, one("a", "2")).await;
+    server.kill();
+    server.lose_the_newest();
+    server.start_again();
+    // It has seen nothing of what is lost, and may give the position out again before the first one notices.
+    let other = subject.hub(2, Retention::default()).await;
+    if other.epoch() == this.epoch() {
+        let _ = other.append(one("a", "another")).await;
+        within(other.replaced()).await;
+    }
+    within(this.replaced()).await;
+    let renamed = subject.hub(3, Retention::default()).await;
+    assert_ne!(renamed.epoch(), this.epoch());
+    renamed.put(one("a", "3")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_deleted_is_no_log_any_more() {
+    let subject = Nats::new();
+    let (log, _tail) = begun(&subject).await;
+    let (context, name) = subject.stream().await;
+    context.delete_stream(&name).await.unwrap();
+    within(log.replaced()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_does_not_fit_is_refused_with_the_reason() {
+    let subject = Nats::new();
+    let (context, name) = subject.stream().await;
+    let strange =
+        Config { name: name.clone(), subjects: vec!["strange".into()], ..Config::default() };
+    context.create_stream(strange).await.unwrap();
+    let open = async || subject.try_hub(1, Retention::default()).await.unwrap_err();
+    let error = open().await;
+    assert!(matches!(error, NatsError::Unfit { .. }), "{error:?}");
+    context.delete_stream(&name).await.unwrap();
+    let log = subject.hub(1, Retention::default()).await;
+    let config = context.get_stream(&name).await.unwrap().cached_info().config.clone();
+    let dropping = Config { max_age: Duration::from_hours(1), ..config };
+    context.update_stream(dropping).await.unwrap();
+    assert!(open().await.to_string().contains("drops messages by itself"));
+    drop(log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_somebody_else_is_passed_over() {
+    let subject = Nats::new();
+    let (log, mut tail) = begun(&subject).await;
+    let (context, name) = subject.stream().await;
+    for subject in ["event.a", "batch", "kept.a", "forgotten"] {
+        let subject = format!("{name}.log.{subject}");
+        context.publish(subject, "strange".into()).await.unwrap().await.unwrap();
+    }
+    log.put(one("a", "2")).await;
+    assert_eq!(take(&mut tail, 1, data).await, ["2"]);
+    assert_eq!(subject.hub(2, Retention::default()).await.data(all()).await, ["1", "2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_too_large_is_refused_as_such() {
+    let log = Nats::new().hub(1, Retention::default()).await;
+    let large = "x".repeat(2 * 1024 * 1024);
+    let refused = log.append(one("a", &large)).await;
+    assert!(matches!(refused, Err(AppendError::TooLarge(_))), "{refused:?}");
+    let many = Batch { events: vec![event("a", ""); 20_000], ..Batch::default() };
+    assert!(matches!(log.append(many).await, Err(AppendError::TooLarge(_))));
+    log.put(one("a", &large[..1000 * 1000])).await;
+    assert_eq!(log.size().await.unwrap().events, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_room_refuses_until_there_is_some() {
+    let subject = Nats::new();
+    let options = NatsOptions {
+        max_bytes: Some(100_000),
+        ..subject.options(rules([rule("*", max_events(2))]))
+    };
+    let log = subject.hub_with(1, options).await;
+    let large = "x".repeat(20_000);
+    let refused = loop {
+        if let Err(refused) = log.append(one("a", &large)).await {
+            break refused;
+        }
+    };
+    assert!(matches!(refused, AppendError::Full(_)), "{refused:?}");
+    assert!((3..=5).contains(&log.size().await.unwrap().events));
+    log.trim(Timestamp(0)).await.unwrap();
+    log.put(one("a", &large)).await;
+    assert_eq!(log.events(all()).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_no_more_topics_than_allowed() {
+    let subject = Nats::new();
+    let options = NatsOptions { max_topics: 2, ..subject.options(Retention::default()) };
+    let log = subject.hub_with(1, options).await;
+    log.put(one("a", "1")).await;
+    let full = log.append(batch(&[("a", "2"), ("b", "2"), ("c", "2")])).await;
+    assert!(matches!(full, Err(AppendError::Full(_))), "{full:?}");
+    log.put(batch(&[("a", "2"), ("b", "2"), ("b", "2")])).await;
+    assert!(matches!(log.append(ends(&["c"])).await, Err(AppendError::Full(_))));
+    assert!(log.erase(&topic("a")).await.unwrap());
+    log.trim(Timestamp(0)).await.unwrap();
+    log.put(one("c", "4")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_is_behind_what_is_deleted_knows_that_something_is_missing() {
+    const EVENTS: usize = 3000;
+    let subject = Nats::new();
+    let retention = rules([rule("*", max_events(1))]);
+    let [this, other] = [subject.hub(1, retention.clone()).await, subject.hub(2, retention).await];
+    // It is held up by its tail, which is not read.
+    let mut tail = other.tail().unwrap();
+    for number in 1..=EVENTS {
+        this.put(one("a", &number.to_string())).await;
+    }
+    this.trim(Timestamp(0)).await.unwrap();
+    let mut told = vec![];
+    while told.last().is_none_or(|last| *last != EVENTS.to_string()) {
+        told.extend(within(tail.recv()).await.unwrap().iter().map(data));
+    }
+    let missed = told.iter().position(|data| data == "missed").expect("something is missing");
+    assert!((1..EVENTS - 1).contains(&missed), "{missed}");
+    let before: Vec<_> = (1..=missed).map(|number| number.to_string()).collect();
+    assert_eq!(told[..missed], before);
+    assert_eq!(told[missed + 1..], [EVENTS.to_string()]);
+    assert_eq!(other.data(all()).await, [EVENTS.to_string()]);
+    assert_eq!(other.kept(all()).await, this.kept(all()).await);
+    assert!(other.drops(&all(), Position::START).await.unwrap() > 0);
+}
