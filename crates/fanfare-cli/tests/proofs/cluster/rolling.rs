@@ -18,6 +18,7 @@ use crate::support::{Folder, alone, is_soak, seed};
 const FAREWELL: &str = "http.farewell_retry=500ms..2500ms";
 /// What a bar of the histogram stands for.
 const BAR: Duration = Duration::from_millis(250);
+const LONGEST_BAR: usize = 60;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hubs_on_redis_are_restarted_one_after_the_other_under_load() {
@@ -89,9 +90,11 @@ fn counts(returns: &[Duration]) -> Vec<usize> {
 
 fn bars(returns: &[Duration]) -> String {
     let mut bars = String::new();
-    for (bar, count) in (0..).zip(counts(returns)) {
-        let since = (BAR * bar).as_millis();
-        writeln!(bars, "{since:>6} ms {count:>4} {}", "#".repeat(count)).unwrap();
+    let counts = counts(returns);
+    let most = counts.iter().copied().max().unwrap_or_default().max(LONGEST_BAR);
+    for (bar, count) in (0..).zip(counts) {
+        let (since, len) = ((BAR * bar).as_millis(), count * LONGEST_BAR / most);
+        writeln!(bars, "{since:>6} ms {count:>4} {}", "#".repeat(len)).unwrap();
     }
     bars
 }
