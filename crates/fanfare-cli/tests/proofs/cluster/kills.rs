@@ -78,7 +78,7 @@ async fn hubs_and_a_cluster_of_nats_are_killed_at_random_under_load() {
 
 /// Every acknowledged event comes to every subscriber exactly once and in order.
 async fn kill_at_random(folder: Folder, broker: Broker, settings: &[&str]) {
-    let (rounds, begun) = (if is_soak() { 60 } else { 3 }, Instant::now());
+    let (rounds, begun) = (if is_soak() { 60 } else { 2 }, Instant::now());
     let mut kills = Kills::begin(folder, broker, settings).await;
     let mut deck = vec![];
     for _ in 0..rounds {
