@@ -106,9 +106,13 @@ impl Folder {
     /// Starts a hub on a free port, and waits until it has said how to use it.
     pub(crate) async fn serve(&self, words: &[&str]) -> Hub {
         let words = [&["serve", "--listen", "127.0.0.1:0"], words].concat();
+        self.launch(self.command(&words)).await
+    }
+
+    /// Starts a hub with this command, and waits until it has said how to use it.
+    pub(crate) async fn launch(&self, mut command: Command) -> Hub {
         let number = std::fs::read_dir(self.path()).unwrap().count();
         let stderr = self.path().join(format!("stderr-{number}"));
-        let mut command = self.command(&words);
         command.stdout(Stdio::piped()).stderr(File::create(&stderr).unwrap());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

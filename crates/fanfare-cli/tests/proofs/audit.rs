@@ -4,7 +4,7 @@ use reqwest::Client;
 use serde::Deserialize;
 
 use crate::{
-    publishers::{Fate, Sent},
+    requests::{Fate, Sent},
     support::{follow, next, parts, within},
 };
 

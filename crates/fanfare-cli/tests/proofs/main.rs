@@ -17,6 +17,10 @@ mod audit;
 mod crash;
 mod followers;
 mod publishers;
+mod requests;
+
+// Hubs that share a log: killed, cut off and restarted one after the other.
+mod cluster;
 
 // Clients that do what they like.
 mod chaos;

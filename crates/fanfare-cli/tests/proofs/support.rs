@@ -6,7 +6,7 @@ use reqwest::Client;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub(crate) use crate::command::{Folder, Hub, within};
+pub(crate) use crate::command::{Folder, Hub, output, within};
 
 /// One proof at a time: they would measure each other.
 pub(crate) async fn alone() -> MutexGuard<'static, ()> {

@@ -39,7 +39,7 @@ use async_nats::{
 use fanfare_fanout::{Epoch, Position};
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -259,7 +259,25 @@ impl Shared {
 
     /// Asks how the stream is, and whether it is the one that it was.
     async fn ask(&self) -> Result<Info, NatsError> {
-        let known = self.replica().applied;
+        let (known, begun) = (self.replica().applied, Instant::now());
+        for failures in 0.. {
+            let info = self.ask_once().await?;
+            if info.state.last_sequence >= known {
+                self.inquiries.reach.fetch_max(info.state.last_sequence, Ordering::Relaxed);
+                return Ok(info);
+            }
+            // In a cluster one server may tell what another, which leads, is still about to store.
+            if begun.elapsed() > self.options.patience {
+                // Other hubs may not have seen what is gone.
+                stream::rename(&self.context, &info, fastrand::u64(..)).await?;
+                break;
+            }
+            sleep(stream::pause(failures)).await;
+        }
+        Err(self.lost(NatsError::Replaced))
+    }
+
+    async fn ask_once(&self) -> Result<Info, NatsError> {
         let info = match self.context.get_stream(self.subjects.stream()).await {
             Ok(stream) => stream.cached_info().clone(),
             Err(error) => return Err(self.lost(error.into())),
@@ -267,12 +285,6 @@ impl Shared {
         if stream::seed(&info.config) != Some(self.seed) {
             return Err(self.lost(NatsError::Replaced));
         }
-        if info.state.last_sequence < known {
-            // Other hubs may not have seen what is gone.
-            stream::rename(&self.context, &info, fastrand::u64(..)).await?;
-            return Err(self.lost(NatsError::Replaced));
-        }
-        self.inquiries.reach.fetch_max(info.state.last_sequence, Ordering::Relaxed);
         Ok(info)
     }
 

@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::{rotation::Rotation, site::Site};
+use crate::support::{Folder, Hub};
+
+/// After which a stream is sent a comment. Whoever hears nothing for twice as long asks another hub.
+pub(crate) const SILENCE: Duration = Duration::from_secs(1);
+
+/// Hubs that share a log.
+pub(crate) struct Hubs {
+    seats: Vec<Seat>,
+    pub(crate) rotation: Rotation,
+}
+
+/// A hub, and where it is started again.
+struct Seat {
+    site: Site,
+    listen: String,
+    words: Vec<String>,
+    hub: Option<Hub>,
+}
+
+impl Hubs {
+    pub(crate) async fn start(
+        folder: &Folder,
+        sites: Vec<Site>,
+        log: &str,
+        settings: &[&str],
+    ) -> Self {
+        let keep_alive = format!("http.keep_alive={}s", SILENCE.as_secs());
+        let settings = settings.iter().copied().chain([&*keep_alive, "http.retry=50ms..150ms"]);
+        let settings = settings.flat_map(|setting| ["--set", setting]);
+        let words: Vec<String> =
+            ["--log", log].into_iter().chain(settings).map(str::to_owned).collect();
+        let seat =
+            |site: Site| Seat { listen: site.free_place(), site, words: words.clone(), hub: None };
+        let seats: Vec<Seat> = sites.into_iter().map(seat).collect();
+        let rotation = Rotation::new(seats.iter().map(Seat::url));
+        let mut hubs = Self { seats, rotation };
+        hubs.start_again(folder).await;
+        hubs
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.seats.len()
+    }
+
+    pub(crate) fn url(&self, hub: usize) -> String {
+        self.seats[hub].url()
+    }
+
+    /// Starts those who have ended.
+    pub(crate) async fn start_again(&mut self, folder: &Folder) {
+        for seat in self.seats.iter_mut().filter(|seat| seat.hub.is_none()) {
+            seat.start(folder).await;
+        }
+    }
+
+    pub(crate) async fn kill(&mut self, hub: usize) {
+        let mut hub = self.seats[hub].hub.take().expect("a hub that runs");
+        hub.signal(Signal::KILL);
+        hub.ended().await;
+    }
+
+    /// Ends one in good order.
+    pub(crate) async fn stop(&mut self, hub: usize) {
+        self.seats[hub].hub.take().expect("a hub that runs").stop().await;
+    }
+
+    pub(crate) async fn stop_all(mut self) {
+        for hub in 0..self.count() {
+            self.stop(hub).await;
+        }
+    }
+}
+
+impl Seat {
+    fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    async fn start(&mut self, folder: &Folder) {
+        let mut words = vec!["serve", "--listen", &self.listen];
+        words.extend(self.words.iter().map(String::as_str));
+        self.hub = Some(folder.launch(self.site.enter(folder.command(&words))).await);
+    }
+}
