@@ -244,7 +244,9 @@ impl State {
         self.drop_beyond(&self.index.beyond(now, retention));
         self.keys.trim(now, retention);
         let empty: Vec<TopicName> = self.index.empty().map(|(name, _)| name.clone()).collect();
-        empty.iter().for_each(|name| self.index.forget(name));
+        for name in &empty {
+            self.index.forget(name);
+        }
     }
 
     fn drop_beyond(&mut self, beyond: &Beyond) {

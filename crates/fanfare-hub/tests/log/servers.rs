@@ -217,7 +217,7 @@ impl Subject for Redis {
     }
 }
 
-/// A nats-server of its own, with JetStream. It ends when this is dropped.
+/// A nats-server of its own, with `JetStream`. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct NatsServer {
     folder: TempDir,

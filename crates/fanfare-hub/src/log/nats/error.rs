@@ -25,7 +25,7 @@ pub enum NatsError {
     /// No connection can be made.
     #[error("NATS cannot be reached")]
     Connect(#[from] ConnectError),
-    /// The server has no JetStream.
+    /// The server has no `JetStream`.
     #[error(
         "JetStream is not enabled: start nats-server with -js, or enable it in its configuration"
     )]

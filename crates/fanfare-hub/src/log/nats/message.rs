@@ -3,7 +3,7 @@
 //! A message has a head, which every hub needs to know where the log is, and a body, which is needed only for
 //! giving its events to somebody.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_nats::{HeaderMap, jetstream::message::PublishMessage};
 use bytes::Bytes;
@@ -31,8 +31,9 @@ pub(super) fn position(sequence: u64, index: usize) -> u64 {
 
 /// The message that an event is in, and its place there.
 pub(super) fn place(position: u64) -> (u64, usize) {
+    let index = position & (MAX_EVENTS as u64 - 1);
     // It is less than `MAX_EVENTS`.
-    (position >> BITS, (position & (MAX_EVENTS as u64 - 1)) as usize)
+    (position >> BITS, usize::try_from(index).unwrap_or_default())
 }
 
 /// What every hub has to know of a message.
@@ -159,13 +160,13 @@ impl Outgoing {
     /// `known` is what its sender knows. `None` if it cannot be written.
     pub(super) fn batch(
         subjects: &Subjects,
-        head: Head,
         batch: &Batch,
         known: BatchHead,
+        head: impl FnOnce(What) -> Head,
     ) -> Option<Self> {
-        let mut topics: Vec<&TopicName> = vec![];
+        let (mut topics, mut indexes) = (vec![], HashMap::new());
         let mut index_of = |name| {
-            topics.iter().position(|topic| *topic == name).unwrap_or_else(|| {
+            *indexes.entry(name).or_insert_with(|| {
                 topics.push(name);
                 topics.len() - 1
             })
@@ -178,10 +179,10 @@ impl Outgoing {
             [one] => (subjects.events(one), vec![]),
             _ => (subjects.batches(), topics.iter().map(|name| name.as_str().into()).collect()),
         };
-        let what = What::Batch(BatchHead { topics, events, ends, ..known });
+        let head = head(What::Batch(BatchHead { topics, events, ends, ..known }));
         let bodies: Vec<_> = batch.events.iter().map(to_write).collect();
         let body = serde_json::to_vec(&bodies).ok()?.into();
-        Some(Self { subject, head: Head { what, ..head }, body, behind: None })
+        Some(Self { subject, head, body, behind: None })
     }
 
     pub(super) fn of(subject: String, head: Head, behind: Option<u64>) -> Self {

@@ -1,4 +1,4 @@
-//! A log in a stream of NATS JetStream, which several hubs share.
+//! A log in a stream of NATS `JetStream`, which several hubs share.
 //!
 //! What is appended is published to the stream (`message.rs`), and every hub applies the whole stream in its
 //! order (`tail.rs`, `replica.rs`). So all come to the same, and an append is answered when the hub that it came
@@ -49,7 +49,7 @@ use super::{
 use crate::{Selection, TopicName};
 use error::{refused, unreadable};
 use exchange::Reports;
-use message::{BatchHead, Head, MAX_EVENTS, Outgoing, What, hashed};
+use message::{Head, MAX_EVENTS, Outgoing, What, hashed};
 use replica::{Outcome, Replica};
 use stream::Connections;
 use subject::Subjects;
@@ -80,7 +80,7 @@ pub struct NatsOptions {
     pub max_bytes: Option<u64>,
 }
 
-/// A [`Log`] in NATS JetStream. Clones are the same.
+/// A [`Log`] in NATS `JetStream`. Clones are the same.
 ///
 /// An append is answered when the stream has it: with three replicas, when two servers have. If NATS comes back
 /// without what it had, it is another log, with another epoch.
@@ -366,10 +366,9 @@ impl Shared {
                 return answered(answer);
             }
             let known = self.replica().to_send(&batch, retention);
-            let head = self.head(batch.time, What::Batch(BatchHead::default()));
-            let message = Outgoing::batch(&self.subjects, head, &batch, known);
-            let message =
-                message.ok_or_else(|| AppendError::TooLarge("it cannot be written".into()))?;
+            let head = |what| self.head(batch.time, what);
+            let message = Outgoing::batch(&self.subjects, &batch, known, head);
+            let message = message.ok_or_else(unwritable).map_err(refused)?;
             let outcome = self.send(&message, id.take().as_deref()).await.map_err(refused)?;
             if outcome != Outcome::Stale {
                 return answered(outcome);
@@ -398,6 +397,10 @@ impl Shared {
         let window = self.options.retention.idempotency_window.as_millis().max(1);
         format!("{}.{}", hashed(key), u128::from(time.0) / window)
     }
+}
+
+fn unwritable() -> NatsError {
+    NatsError::Nats("it cannot be written as a message".into())
 }
 
 fn answered(outcome: Outcome) -> Result<Appended, AppendError> {

@@ -154,13 +154,14 @@ impl Replica {
     }
 
     /// Applies the next message.
-    pub(super) fn apply(&mut self, message: Incoming, retention: &Retention) -> Applied {
-        let Incoming { sequence, ref head, .. } = message;
+    pub(super) fn apply(&mut self, message: &Incoming, retention: &Retention) -> Applied {
+        let Incoming { sequence, head, .. } = message;
+        let sequence = *sequence;
         (self.applied, self.nonce) = (sequence, Some(head.nonce));
         self.time = self.time.max(Timestamp(head.time));
         self.index.advance(head.newest);
         let applied = match &head.what {
-            What::Batch(batch) => self.append(&message, batch, retention),
+            What::Batch(batch) => self.append(message, batch, retention),
             What::Kept(kept) => self.keep(sequence, kept),
             What::Forgotten(forgotten) => self.forget(sequence, forgotten),
         };
@@ -310,13 +311,13 @@ impl Replica {
         self.index.restore(&name, &kept.restored);
         let is_end_known_without = kept.why != Why::Beyond || kept.restored.ended.is_some();
         self.garbage.release(&name, &dropped, is_end_known_without);
-        let through = if kept.why != Why::Beyond {
-            sequence
-        } else {
+        let through = if kept.why == Why::Beyond {
             // The message of the newest one may hold others that are kept.
             let (newest, _) = place(kept.restored.dropped);
             let oldest = self.index.oldest_of(&name).map_or(u64::MAX, |oldest| place(oldest).0);
             oldest.min(newest + 1)
+        } else {
+            sequence
         };
         self.kept.insert(name.clone(), sequence);
         self.garbage.gone.remove(&name);

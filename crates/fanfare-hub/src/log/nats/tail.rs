@@ -224,7 +224,7 @@ fn apply(shared: &Shared, message: Received) -> Option<Taken> {
         return Some(Taken { sequence, nonce: None, applied: None, has_jumped });
     };
     let nonce = Some(incoming.head.nonce);
-    let applied = Some(replica.apply(incoming, &shared.options.retention));
+    let applied = Some(replica.apply(&incoming, &shared.options.retention));
     Some(Taken { sequence, nonce, applied, has_jumped })
 }
 

@@ -35,7 +35,7 @@ impl Shared {
                     let restored = replica.index.to_restore(&name, through)?;
                     Some((name, restored))
                 });
-                Vec::from_iter(kept)
+                kept.collect::<Vec<_>>()
             })
             .await?;
         let keeping = stream::iter(
@@ -86,7 +86,7 @@ impl Shared {
                 let replica = self.replica();
                 let empty = replica.index.empty().take(MOST_FORGOTTEN);
                 let empty = empty.filter(|(name, _)| !replica.index.has_ended(name));
-                let empty = Vec::from_iter(empty);
+                let empty: Vec<_> = empty.collect();
                 let dropped = replica.index.forgotten_with(empty.iter().map(|(name, _)| *name));
                 let gone = replica.garbage.gone.iter().map(|(name, gone)| (name, gone.newest));
                 let topics = empty.iter().copied().chain(gone.take(MOST_FORGOTTEN));
