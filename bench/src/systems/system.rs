@@ -34,7 +34,7 @@ pub(super) enum System {
     HubRedis,
     /// Hubs with a log in Redis, which syncs it each second
     HubRedisEverysec,
-    /// Hubs with a log in JetStream, as NATS keeps it by default
+    /// Hubs with a log in NATS, as it keeps one by default
     HubNats,
     /// The library in an axum app
     Library,
@@ -89,7 +89,7 @@ impl System {
             Self::HubSync => "fanfare hub, engine, synced to disk",
             Self::HubRedis => "fanfare hub, Redis, appendfsync always",
             Self::HubRedisEverysec => "fanfare hub, Redis, appendfsync everysec",
-            Self::HubNats => "fanfare hub, NATS JetStream",
+            Self::HubNats => "fanfare hub, NATS",
             Self::Library => "fanfare in an axum app",
             Self::Axum => "axum's Sse, tokio broadcast",
             Self::Nchan => "Nchan",
