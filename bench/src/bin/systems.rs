@@ -5,10 +5,10 @@
 use std::{process::ExitCode, time::SystemTime};
 
 use clap::Parser;
-use fanfare_bench::systems::{self, Options};
+use fanfare_bench::systems::{self, Options, Suite};
 
 fn main() -> ExitCode {
-    match systems::run(Options::parse(), now()) {
+    match systems::run(Suite::Systems, Options::parse(), now()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("systems: {error}");

@@ -16,7 +16,12 @@ pub(super) enum Figure {
     LatencyMsP99,
     LastMsP50,
     LastMsP99,
+    FirstMsP50,
+    AnswerMsP50,
     AnswerMsP99,
+    CpuUsPerEvent,
+    LogCpuUsPerEvent,
+    TakenPerSecond,
     PublishedEvents,
     PublishedPerSecond,
     MillionDeliveriesPerSecond,
@@ -36,7 +41,12 @@ impl Figure {
             Self::LatencyMsP99 => "latency p99, ms",
             Self::LastMsP50 => "to the last, p50, ms",
             Self::LastMsP99 => "to the last, p99, ms",
+            Self::FirstMsP50 => "to the first, p50, ms",
+            Self::AnswerMsP50 => "answer p50, ms",
             Self::AnswerMsP99 => "answer p99, ms",
+            Self::CpuUsPerEvent => "CPU of the other hub per event, us",
+            Self::LogCpuUsPerEvent => "CPU of the log's server per event, us",
+            Self::TakenPerSecond => "taken from the log a second",
             Self::PublishedEvents => "events published",
             Self::PublishedPerSecond => "published a second",
             Self::MillionDeliveriesPerSecond => "deliveries, million/s",
@@ -54,10 +64,13 @@ impl Figure {
             Self::CpuUsPerDelivery
             | Self::KibPerSubscriber
             | Self::MillionDeliveriesPerSecond
+            | Self::CpuUsPerEvent
+            | Self::LogCpuUsPerEvent
+            | Self::AnswerMsP50
             | Self::AnswerMsP99
             | Self::LatencyMsP50
             | Self::LatencyMsP99 => 2,
-            Self::LastMsP50 | Self::LastMsP99 => 1,
+            Self::FirstMsP50 | Self::LastMsP50 | Self::LastMsP99 => 1,
             _ => 0,
         }
     }

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::pinned::{self, Cpus};
@@ -60,6 +62,34 @@ impl Server {
         self.child.id()
     }
 
+    /// What its threads have taken of CPUs, in seconds.
+    pub(super) fn cpu_seconds(&self) -> Outcome<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let ticks = ticks_in(&stat).ok_or("/proc tells no CPU time")?;
+        Ok(ticks / TICKS_PER_SECOND)
+    }
+
+    /// Does nothing until it is let go on.
+    #[cfg(unix)]
+    pub(super) fn stop(&self) -> Outcome {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::STOP)?)
+    }
+
+    #[cfg(unix)]
+    pub(super) fn go_on(&self) -> Outcome {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::CONT)?)
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn stop(&self) -> Outcome {
+        Err("there is no signal that lets a process stand still".into())
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn go_on(&self) -> Outcome {
+        self.stop()
+    }
+
     /// The first process that this one has started, once it has.
     pub(super) fn first_child(&self) -> Outcome<u32> {
         wait(LONGEST_START, || child_of(self.child.id())).ok_or("it has started no process".into())
@@ -94,6 +124,8 @@ impl Server {
 }
 
 const MESSAGES: &str = "messages";
+/// The unit in which Linux tells times to programs.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -109,8 +141,6 @@ impl Drop for Server {
 
 #[cfg(unix)]
 fn terminate(child: &Child) {
-    use rustix::process::{Pid, Signal, kill_process};
-
     // It has ended already, if not.
     let _ = kill_process(Pid::from_child(child), Signal::TERM);
 }
@@ -163,9 +193,23 @@ fn parent_in(stat: &str) -> Option<u32> {
     fields.split(' ').nth(1)?.parse().ok()
 }
 
+/// The time in user mode and in the kernel, in `/proc/PID/stat`.
+fn ticks_in(stat: &str) -> Option<f64> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut ticks = fields.split(' ').skip(11).map_while(|field| field.parse::<f64>().ok());
+    Some(ticks.next()? + ticks.next()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cpu_time_is_that_of_both_modes() {
+        let stat = "12 (a) b) (c) S 1 2 3 4 5 6 7 8 9 10 20 30 40 50";
+        assert_eq!(ticks_in(stat), Some(50.0));
+        assert_eq!(ticks_in("12"), None);
+    }
 
     #[test]
     fn a_parent_is_found_behind_any_name() {

@@ -98,18 +98,12 @@ impl Wrong {
 }
 
 /// In nanoseconds.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct Latencies {
-    subscriber: Option<Quantiles>,
-    last_subscriber: Option<Quantiles>,
-    answer: Option<Quantiles>,
-}
-
-impl Latencies {
-    /// To a subscriber, to the last of them, and of the answer.
-    pub(super) fn all(&self) -> [Option<Quantiles>; 3] {
-        [self.subscriber, self.last_subscriber, self.answer]
-    }
+    pub(super) subscriber: Option<Quantiles>,
+    pub(super) first_subscriber: Option<Quantiles>,
+    pub(super) last_subscriber: Option<Quantiles>,
+    pub(super) answer: Option<Quantiles>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -132,6 +126,15 @@ impl Load {
             .with("--json")
             .with(format!("--subscribers={subscribers}"))
             .with(format!("--pid={}", system.measured))
+    }
+
+    /// Some of the subscribers at this one too, which shares the log.
+    pub(super) fn also_on(self, system: &Running) -> Self {
+        self.with(system.subscribe.clone()).with(format!("--pid={}", system.measured))
+    }
+
+    pub(super) fn publishers(self, publishers: u32) -> Self {
+        self.with(format!("--publishers={publishers}"))
     }
 
     fn with(mut self, argument: impl Into<String>) -> Self {
@@ -175,6 +178,11 @@ impl Load {
             *argument = argument.replace("{topic}", topic);
         }
         self
+    }
+
+    /// Where there is time for it.
+    pub(super) fn anywhere(self) -> Self {
+        self.running_on(pinned::BOTH)
     }
 
     pub(super) fn running_on(self, cpus: Cpus) -> Self {

@@ -9,6 +9,8 @@ mod plan;
 mod tools;
 
 // A system, and the load on it.
+mod batches;
+mod cluster;
 mod floor;
 mod launch;
 mod load;
@@ -17,6 +19,7 @@ mod system;
 
 // What is done to it.
 mod scenario;
+mod suite;
 
 // What came of it.
 mod aims;
@@ -29,6 +32,7 @@ use std::time::SystemTime;
 
 pub use options::Options;
 use options::Part;
+pub use suite::Suite;
 
 use crate::{fanout, program::Outcome};
 
@@ -37,9 +41,9 @@ use crate::{fanout, program::Outcome};
 /// # Errors
 ///
 /// When nothing can be measured at all. What one system fails at stands in the tables.
-pub fn run(options: Options, now: SystemTime) -> Outcome {
+pub fn run(suite: Suite, options: Options, now: SystemTime) -> Outcome {
     match options.part {
-        None => run::run(&options, now),
+        None => run::run(suite, &options, now),
         Some(Part::Pinned { cpus, nice, command }) => pinned::become_command(&cpus, nice, &command),
         Some(Part::Serve { server, port }) => match &*server {
             floor::NAME => floor::serve(port),

@@ -6,11 +6,11 @@ use clap::{Parser, Subcommand};
 
 use super::{scenario::Name, system::System};
 
-/// Sets whole servers side by side, prints Markdown tables, and keeps them with every single figure
+/// Sets systems side by side, prints Markdown tables, and keeps them with every single figure
 ///
-/// The systems take turns, each started afresh on CPU 0, with the load on CPU 1.
+/// They take turns, each started afresh.
 #[derive(Debug, Parser)]
-#[command(name = "systems", args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
     /// See that it runs: one round, and a short one
     #[arg(long)]
@@ -24,7 +24,7 @@ pub struct Options {
     /// Measure in these scenarios alone
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_enum)]
     pub(super) scenarios: Vec<Name>,
-    /// Write systems.md and systems.json into this folder [default: bench/results, or target/bench-results if it is not the whole
+    /// Write the tables and all figures into this folder [default: bench/results, or target/bench-results if it is not the whole
     #[arg(long, value_name = "FOLDER")]
     pub(super) results: Option<PathBuf>,
 

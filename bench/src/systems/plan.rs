@@ -16,6 +16,10 @@ pub(super) struct Plan {
     pub(super) flood: Duration,
     /// That of those who are to be given all events.
     pub(super) whole_flood: Duration,
+    /// How long is published into a log that hubs share.
+    pub(super) publish: Duration,
+    /// What is in such a log for a hub that has not been told of it, in events.
+    pub(super) backlog: usize,
     /// Between these numbers of idle subscribers lies the slope of the memory.
     pub(super) few_idle: u32,
     pub(super) many_idle: u32,
@@ -30,6 +34,8 @@ impl Plan {
         flood_events: 20_000,
         flood: Duration::from_secs(3),
         whole_flood: Duration::from_secs(30),
+        publish: Duration::from_millis(1500),
+        backlog: 100_000,
         few_idle: 2_000,
         many_idle: 18_000,
     };
@@ -42,6 +48,8 @@ impl Plan {
         flood_events: 2_000,
         flood: Duration::from_secs(1),
         whole_flood: Duration::from_secs(3),
+        publish: Duration::from_millis(500),
+        backlog: 20_000,
         ..Self::FULL
     };
 }

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 use super::{
+    Suite,
     aims::{self, Aim},
     figures::{Figure, Row, Samples},
     machine::Machine,
@@ -14,6 +15,7 @@ use super::{
 use crate::{compare::Spread, table::Table};
 
 pub(super) struct Report<'a> {
+    pub(super) suite: Suite,
     pub(super) machine: &'a Machine,
     pub(super) plan: Plan,
     pub(super) scenarios: &'a [Scenario],
@@ -45,15 +47,16 @@ impl Report<'_> {
         )
     }
 
-    fn method(f: &mut Formatter<'_>) -> fmt::Result {
+    fn method(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "One server on CPU 0 at a time, started afresh for each run, one thread that does the work; \
-             `fanfare bench` on CPU 1; loopback; events of 100 bytes, published over HTTP. \
+            "{} \
              Medians of rounds (smallest to largest), in which all take their turn; ratios round by \
              round, to the first row. \
              bench/README.md tells how each is configured, and \
-             systems.json has every single figure.\n"
+             {}.json has every single figure.\n",
+            self.suite.method(),
+            self.suite.name()
         )
     }
 
@@ -132,11 +135,14 @@ impl Report<'_> {
 
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# Systems side by side\n")?;
+        writeln!(f, "# {}\n", self.suite.title())?;
         self.machine(f)?;
-        Self::method(f)?;
+        self.method(f)?;
         self.scenarios.iter().try_for_each(|scenario| self.scenario(f, scenario))?;
-        self.aims(f)
+        match self.suite {
+            Suite::Systems => self.aims(f),
+            Suite::Cluster => Ok(()),
+        }
     }
 }
 

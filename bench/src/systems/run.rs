@@ -7,35 +7,37 @@ use std::{
 };
 
 use super::{
-    Options,
+    Options, Suite,
     figures::{Sample, Samples},
     launch,
     machine::Machine,
     plan::Plan,
     report::Report,
-    scenario::{self, Bench, Case, Scenario},
+    scenario::{Bench, Case, Scenario},
     tools::{self, Tools},
 };
 use crate::{host, program::Outcome};
 
-pub(super) fn run(options: &Options, now: SystemTime) -> Outcome {
+pub(super) fn run(suite: Suite, options: &Options, now: SystemTime) -> Outcome {
     if host::cpu_count() < 2 {
         return Err("it needs two CPUs: one for the server and one for the load".into());
     }
     let plan = plan(options);
-    let scenarios = chosen(options);
+    let scenarios = chosen(suite, options);
     let folder = results(options);
     // Before the work, so that nothing is measured in vain.
     fs::create_dir_all(&folder)?;
     launch::remove_leftovers();
-    let tools = Tools::install(options)?;
+    let tools = Tools::install(&scenarios)?;
     let machine = Machine::here(&tools, now);
     let samples = measure(Bench { tools: &tools, plan }, &scenarios);
-    let report = Report { machine: &machine, plan, scenarios: &scenarios, samples: &samples };
+    let report =
+        Report { suite, machine: &machine, plan, scenarios: &scenarios, samples: &samples };
     println!("{report}");
-    fs::write(folder.join("systems.md"), report.to_string())?;
-    fs::write(folder.join("systems.json"), report.to_json()?)?;
-    eprintln!("systems: written to {}", folder.display());
+    let name = suite.name();
+    fs::write(folder.join(name).with_extension("md"), report.to_string())?;
+    fs::write(folder.join(name).with_extension("json"), report.to_json()?)?;
+    eprintln!("{name}: written to {}", folder.display());
     Ok(())
 }
 
@@ -57,8 +59,8 @@ fn results(options: &Options) -> PathBuf {
     options.results.clone().unwrap_or_else(usual)
 }
 
-fn chosen(options: &Options) -> Vec<Scenario> {
-    let mut scenarios = scenario::all();
+fn chosen(suite: Suite, options: &Options) -> Vec<Scenario> {
+    let mut scenarios = suite.scenarios();
     scenarios.retain(|scenario| options.has_scenario(scenario.name));
     for scenario in &mut scenarios {
         scenario.cases.retain(|case| options.has_system(case.system));
@@ -80,7 +82,7 @@ fn measure(bench: Bench<'_>, scenarios: &[Scenario]) -> Samples {
                 progress.begin(round, scenario, case);
                 let outcome = (case.measure)(&bench).map_err(|error| error.to_string());
                 if let Err(reason) = &outcome {
-                    eprintln!("systems: {} has failed: {reason}", case.row);
+                    eprintln!("{} has failed: {reason}", case.row);
                 }
                 progress.end(case);
                 let (scenario, row) = (scenario.name, case.row.clone());
@@ -112,10 +114,7 @@ impl Progress {
 
     fn begin(&self, round: usize, scenario: &Scenario, case: &Case) {
         let (rounds, rest) = (self.rounds, in_words(self.rest()));
-        eprintln!(
-            "systems: round {round} of {rounds}, {}: {}; {rest} to go",
-            scenario.title, case.row
-        );
+        eprintln!("round {round} of {rounds}, {}: {}; {rest} to go", scenario.title, case.row);
     }
 
     fn end(&mut self, case: &Case) {

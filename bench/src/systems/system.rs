@@ -30,6 +30,12 @@ pub(super) enum System {
     HubHyper,
     /// `fanfare serve` with its log on the disk, synced
     HubSync,
+    /// Hubs with a log in Redis, which syncs each append to its disk
+    HubRedis,
+    /// Hubs with a log in Redis, which syncs it each second
+    HubRedisEverysec,
+    /// Hubs with a log in NATS, as it keeps one by default
+    HubNats,
     /// The library in an axum app
     Library,
     /// axum's own `Sse` over `tokio::sync::broadcast`
@@ -59,6 +65,9 @@ pub(super) const IN_MEMORY: [System; 9] = [
     System::Sse,
 ];
 
+/// Hubs with a log that they share.
+pub(super) const SHARED: &[System] = &[System::HubRedis, System::HubRedisEverysec];
+
 /// A system that listens.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -78,6 +87,9 @@ impl System {
             Self::Hub => "fanfare hub, engine",
             Self::HubHyper => "fanfare hub, hyper alone",
             Self::HubSync => "fanfare hub, engine, synced to disk",
+            Self::HubRedis => "fanfare hub, Redis, appendfsync always",
+            Self::HubRedisEverysec => "fanfare hub, Redis, appendfsync everysec",
+            Self::HubNats => "fanfare hub, NATS",
             Self::Library => "fanfare in an axum app",
             Self::Axum => "axum's Sse, tokio broadcast",
             Self::Nchan => "Nchan",
@@ -92,6 +104,15 @@ impl System {
     /// behind many at once; others would take minutes.
     pub(super) fn takes_whole_flood(self) -> bool {
         matches!(self, Self::Hub | Self::DurableStreams)
+    }
+
+    /// The program that keeps its log, where that is another one.
+    pub(super) fn log_server(self) -> Option<&'static str> {
+        match self {
+            Self::HubRedis | Self::HubRedisEverysec => Some("redis-server"),
+            Self::HubNats => Some("nats-server"),
+            _ => None,
+        }
     }
 
     /// On the server's CPU, with one thread that does the work.
@@ -109,6 +130,9 @@ impl System {
                 pinned::SERVER,
                 &["--data=log", "--durability=sync", "--set=server.engine_threads=1"],
             ),
+            Self::HubRedis | Self::HubRedisEverysec | Self::HubNats => {
+                Err("it is part of a cluster: use the program `cluster`".into())
+            }
             Self::Nchan => nchan(tools.nginx()?),
             Self::DurableStreams => durable_streams(tools.durable_streams()?, "memory"),
             Self::DurableStreamsWal => durable_streams(tools.durable_streams()?, "wal"),
@@ -167,24 +191,30 @@ fn durable_streams(program: &Path, durability: &str) -> Outcome<Running> {
         let arguments = ["--port", &port, "--data-dir", "log", "--durability", durability];
         Ok(words(program, arguments.iter().chain(&["--worker-threads", "1", "--wal-shards", "1"])))
     })?;
-    put(server.port(), "/bench")?;
+    make_stream(server.port(), "/bench")?;
     Ok(Running::at(server, "/bench?offset=now&live=sse", "/bench"))
 }
 
 /// Makes a stream of text, as it must be before it is published to.
-fn put(port: u16, path: &str) -> Outcome {
+fn make_stream(port: u16, path: &str) -> Outcome {
+    ask(port, &format!("PUT {path}"), "text/plain", "", "201")
+}
+
+/// Sends a request on a connection of its own, which is to be answered with this status.
+pub(super) fn ask(port: u16, request: &str, kind: &str, body: &str, expected: &str) -> Outcome {
     let mut socket = TcpStream::connect((HOST, port))?;
+    let length = body.len();
     write!(
         socket,
-        "PUT {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\
-         connection: close\r\n\r\n"
+        "{request} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
     )?;
     let mut status = String::new();
     BufReader::new(socket).read_line(&mut status)?;
-    if status.contains(" 201 ") {
+    if status.split(' ').nth(1) == Some(expected) {
         return Ok(());
     }
-    Err(format!("PUT {path} was answered {:?} instead of 201", status.trim()).into())
+    Err(format!("{request} was answered {:?} instead of {expected}", status.trim()).into())
 }
 
 fn on_node(scripts: &Path, script: &str) -> Outcome<Running> {
@@ -204,7 +234,7 @@ impl Running {
     }
 }
 
-fn words<'a>(
+pub(super) fn words<'a>(
     program: impl Into<OsString>,
     arguments: impl IntoIterator<Item = &'a &'a str>,
 ) -> Vec<OsString> {

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{Options, system::System};
+use super::{scenario::Scenario, system::System};
 use crate::program::Outcome;
 
 const DURABLE_STREAMS: &str = "0.1.5";
@@ -20,6 +20,8 @@ pub(super) struct Tools {
     nginx: Installed<Nginx>,
     durable_streams: Installed<PathBuf>,
     node: Installed<PathBuf>,
+    /// What the operator has installed, to keep logs in.
+    log_servers: Vec<&'static str>,
 }
 
 type Installed<T> = Result<T, String>;
@@ -31,17 +33,22 @@ pub(super) struct Nginx {
 }
 
 impl Tools {
-    /// All that the chosen systems need.
-    pub(super) fn install(options: &Options) -> Outcome<Self> {
+    /// All that the systems of these scenarios need.
+    pub(super) fn install(scenarios: &[Scenario]) -> Outcome<Self> {
+        let systems: Vec<_> =
+            scenarios.iter().flat_map(|one| &one.cases).map(|case| case.system).collect();
+        let is_wanted = |any: &[System]| any.iter().any(|system| systems.contains(system));
+        let mut log_servers: Vec<_> =
+            systems.iter().filter_map(|system| system.log_server()).collect();
+        log_servers.sort_unstable();
+        log_servers.dedup();
+        let durable_systems = [System::DurableStreams, System::DurableStreamsWal];
         Ok(Self {
             fanfare: fanfare()?,
-            nginx: if_wanted(options, &[System::Nchan], nginx),
-            durable_streams: if_wanted(
-                options,
-                &[System::DurableStreams, System::DurableStreamsWal],
-                durable_streams,
-            ),
-            node: if_wanted(options, &[System::BetterSse, System::Sse], node),
+            nginx: if_wanted(is_wanted(&[System::Nchan]), nginx),
+            durable_streams: if_wanted(is_wanted(&durable_systems), durable_streams),
+            node: if_wanted(is_wanted(&[System::BetterSse, System::Sse]), node),
+            log_servers,
         })
     }
 
@@ -74,16 +81,13 @@ impl Tools {
             let packages = ["better-sse", "sse"].iter();
             versions.extend(packages.map(|name| node_package(scripts, name)));
         }
+        versions.extend(self.log_servers.iter().map(|server| short_version(server)));
         versions
     }
 }
 
-fn if_wanted<T>(
-    options: &Options,
-    systems: &[System],
-    install: fn() -> Outcome<T>,
-) -> Installed<T> {
-    if !systems.iter().any(|&system| options.has_system(system)) {
+fn if_wanted<T>(is_wanted: bool, install: fn() -> Outcome<T>) -> Installed<T> {
+    if !is_wanted {
         return Err("it was not asked for".into());
     }
     install().map_err(|error| error.to_string())
@@ -191,7 +195,7 @@ fn run(command: &mut Command) -> Outcome {
         words.collect::<Vec<_>>().join(" ")
     };
     let words = words();
-    eprintln!("systems: {words}");
+    eprintln!("{words}");
     let output = command.output().map_err(|error| format!("`{words}` cannot be run: {error}"))?;
     if output.status.success() {
         return Ok(());
@@ -206,6 +210,12 @@ pub(super) fn said(program: impl AsRef<Path>, arguments: &[&str]) -> String {
     let output = Command::new(program.as_ref()).args(arguments).output();
     let lines = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
     String::from_utf8_lossy(&lines).lines().next().unwrap_or("unknown").trim().to_owned()
+}
+
+/// Without what Redis says besides.
+fn short_version(server: &str) -> String {
+    let said = said(server, &["--version"]);
+    said.split(" sha=").next().unwrap_or_default().to_owned()
 }
 
 fn node_package(scripts: &Path, name: &str) -> String {

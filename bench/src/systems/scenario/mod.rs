@@ -1,19 +1,23 @@
 //! What is done to the systems: a table each, with a row for each system or case.
 
 mod cores;
+mod drink;
 mod durable;
 mod fairness;
 mod flood;
 mod idle;
+mod publish;
+mod spread;
 mod steady;
 mod topics;
+mod unfollowed;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use super::{
     figures::{Figure, Figures},
-    load::{Report, Wrong},
+    load::{Latencies, Report, Wrong},
     plan::Plan,
     system::System,
     tools::Tools,
@@ -45,6 +49,24 @@ pub(super) enum Name {
     Topics,
     /// A flood with two engine threads
     Cores,
+    /// Publishing into a log that hubs share, or not: one publisher
+    #[value(name = "publish-1")]
+    #[serde(rename = "publish-1")]
+    Publish1,
+    /// The same with 16
+    #[value(name = "publish-16")]
+    #[serde(rename = "publish-16")]
+    Publish16,
+    /// The same with 64
+    #[value(name = "publish-64")]
+    #[serde(rename = "publish-64")]
+    Publish64,
+    /// 10,000 subscribers on three hubs, and on one
+    Spread,
+    /// How fast a hub takes events from the log that another has put there
+    Drink,
+    /// What a topic costs that nobody follows
+    Unfollowed,
 }
 
 /// The rounds of a scenario that takes part in all.
@@ -113,8 +135,8 @@ impl Case {
     }
 }
 
-/// All of them, in the order of the tables.
-pub(super) fn all() -> Vec<Scenario> {
+/// Those that set systems side by side, in the order of the tables.
+pub(super) fn of_systems() -> Vec<Scenario> {
     vec![
         steady::scenario(),
         steady::with_many(),
@@ -124,6 +146,18 @@ pub(super) fn all() -> Vec<Scenario> {
         fairness::scenario(),
         topics::scenario(),
         cores::scenario(),
+    ]
+}
+
+/// Those of hubs that share a log.
+pub(super) fn of_clusters() -> Vec<Scenario> {
+    vec![
+        publish::scenario(Name::Publish1, "Publishing: one publisher", 1),
+        publish::scenario(Name::Publish16, "Publishing: 16 publishers", 16),
+        publish::scenario(Name::Publish64, "Publishing: 64 publishers", 64),
+        spread::scenario(),
+        drink::scenario(),
+        unfollowed::scenario(),
     ]
 }
 
@@ -152,11 +186,14 @@ fn figures_of(report: &Report) -> Outcome<Figures> {
     let mut add = |figure, nanoseconds: Option<f64>| {
         figures.extend(nanoseconds.map(|time| (figure, time / PER_MILLISECOND)));
     };
-    let [each, last, answer] = report.latency.all();
+    let Latencies { subscriber: each, first_subscriber: first, last_subscriber: last, answer } =
+        report.latency;
     add(Figure::LatencyMsP50, each.map(|times| times.p50));
     add(Figure::LatencyMsP99, each.map(|times| times.p99));
+    add(Figure::FirstMsP50, first.map(|times| times.p50));
     add(Figure::LastMsP50, last.map(|times| times.p50));
     add(Figure::LastMsP99, last.map(|times| times.p99));
+    add(Figure::AnswerMsP50, answer.map(|times| times.p50));
     add(Figure::AnswerMsP99, answer.map(|times| times.p99));
     Ok(figures)
 }
