@@ -66,7 +66,7 @@ pub(super) const IN_MEMORY: [System; 9] = [
 ];
 
 /// Hubs with a log that they share.
-pub(super) const SHARED: &[System] = &[System::HubRedis, System::HubRedisEverysec];
+pub(super) const SHARED: &[System] = &[System::HubRedis, System::HubRedisEverysec, System::HubNats];
 
 /// A system that listens.
 #[derive(Debug)]
