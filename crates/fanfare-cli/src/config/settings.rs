@@ -234,6 +234,6 @@ settings! {
         /// How they are written.
         format: LogFormat = LogFormat::Human,
         /// Which are written. `info,fanfare_hub=debug` sets the level of a part.
-        level: Filter = Filter("info".to_owned()),
+        level: Filter = Filter("info,async_nats=warn".to_owned()),
     }
 }
