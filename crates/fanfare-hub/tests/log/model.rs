@@ -7,7 +7,10 @@ use std::{
 use fanfare_fanout::Position;
 use fanfare_hub::{
     Selection, TopicName,
-    log::{AppendError, Batch, IdempotencyKey, Limits, Log, Read, Record, Retention, Timestamp},
+    log::{
+        AppendError, Batch, IdempotencyKey, Limits, Log, Read, Record, Retention, Timestamp,
+        TopicState,
+    },
 };
 use proptest::{collection::vec, option, prelude::*, test_runner::Config};
 
@@ -492,4 +495,61 @@ fn the_log_in_nats_does_as_the_model() {
         let model = Model { is_told_by_refused: false, ..Model::new(retention.clone()) };
         block_on(compare_with::<2>(model, Nats::new(), retention, turns));
     });
+}
+
+/// Does something without knowing what comes of it.
+async fn do_at_once(log: &dyn Log, operation: &Operation, now: u64) {
+    match operation {
+        Operation::Append(events, end, key, later) => {
+            let events = events.iter().map(|(name, size)| event(TOPICS[*name], &"x".repeat(*size)));
+            let batch = Batch {
+                events: events.collect(),
+                ends: end.map(|name| topic(TOPICS[name])).into_iter().collect(),
+                time: Timestamp(now + later),
+                idempotency_key: key.map(|key| IdempotencyKey(format!("k{key}").into())),
+            };
+            let appended = log.append(batch).await;
+            assert!(matches!(appended, Ok(_) | Err(AppendError::Ended(_))), "{appended:?}");
+        }
+        Operation::Erase(name) => drop(log.erase(&topic(TOPICS[*name])).await.unwrap()),
+        Operation::Trim(later) => log.trim(Timestamp(now + later)).await.unwrap(),
+        _ => {}
+    }
+}
+
+/// Hubs that do something at once come to the same, and so does one that reads all of it later.
+#[test]
+fn hubs_that_race_come_to_the_same() {
+    run(40, 2, |retention, turns| {
+        block_on(async {
+            let subject = Nats::new();
+            let hubs =
+                [subject.hub(1, retention.clone()).await, subject.hub(2, retention.clone()).await];
+            for (turn, together) in turns.chunks(4).enumerate() {
+                let doing = together
+                    .iter()
+                    .map(|(hub, operation)| do_at_once(&hubs[*hub], operation, 10 * turn as u64));
+                within(futures_util::future::join_all(doing)).await;
+            }
+            let later = subject.hub(3, retention).await;
+            let known = [seen(&hubs[0]).await, seen(&hubs[1]).await, seen(&later).await];
+            assert_eq!(known[0], known[1]);
+            assert_eq!(known[0], known[2], "opened later");
+        });
+    });
+}
+
+/// All that a hub gives.
+async fn seen(log: &dyn Log) -> (Vec<Record>, Vec<TopicState>, Vec<u64>) {
+    let topics = log.topics(&all(), None, usize::MAX).await.unwrap();
+    let mut kept = vec![];
+    for selectors in SELECTIONS {
+        kept.push(log.kept(select(selectors)).await);
+    }
+    let mut events = log.events(all()).await;
+    for record in &mut events {
+        // One with a later time, which was in front of it, may have been deleted.
+        record.time = Timestamp(0);
+    }
+    (events, topics, kept)
 }

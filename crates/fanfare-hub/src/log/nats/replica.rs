@@ -254,6 +254,14 @@ impl Replica {
         Some((kept, self.kept.get(name).copied().unwrap_or_default()))
     }
 
+    /// Whether a topic has what would be dropped through this event.
+    pub(super) fn holds(&self, name: &TopicName, through: u64, why: Why) -> bool {
+        match self.index.oldest_of(name) {
+            Some(oldest) => why == Why::Beyond && oldest <= through,
+            None => why == Why::Over && self.index.has_ended(name),
+        }
+    }
+
     /// What the newest message about what is kept of a topic is by now.
     pub(super) fn learn_kept(&mut self, name: &TopicName, newest: Option<u64>) {
         match newest {
@@ -310,7 +318,8 @@ impl Replica {
         let stale = Applied { outcome: Outcome::Stale, committed: vec![] };
         let Ok(name) = TopicName::new(&kept.topic) else { return stale };
         let is_erased = kept.why == Why::Erased;
-        if kept.why != Why::Beyond && self.index.newest_of(&name) > Some(kept.restored.newest) {
+        let newest = self.index.newest_of(&name);
+        if kept.why != Why::Beyond && newest > Some(kept.restored.newest_ever()) {
             return stale;
         }
         let mut dropped = self.index.drop_through(&name, kept.restored.dropped);

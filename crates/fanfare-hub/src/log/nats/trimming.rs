@@ -51,12 +51,21 @@ impl Shared {
         why: Why,
         found: impl Fn(&Replica) -> Vec<(TopicName, u64)>,
     ) -> Result<(), NatsError> {
+        let mut left = self.inquire(found).await?;
         for _ in 0..ATTEMPTS {
-            let found = self.inquire(&found).await?;
-            let keeping = found.into_iter().map(|(name, through)| self.keep(name, through, why));
-            let keeping = stream::iter(keeping).buffer_unordered(AT_ONCE);
-            let is_said = keeping.try_fold(true, async |all, one| Ok(all && one)).await?;
-            if is_said {
+            let keeping = left.iter().map(|(name, through)| {
+                let (name, through) = (name.clone(), *through);
+                self.keep(name, through, why)
+            });
+            let keeping: Vec<_> = keeping.collect();
+            stream::iter(keeping).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+            // The same again: what is beyond the limits by now may be newer.
+            let is_left = |replica: &Replica| {
+                let left = left.iter().filter(|(name, till)| replica.holds(name, *till, why));
+                left.cloned().collect::<Vec<_>>()
+            };
+            left = self.inquire(is_left).await?;
+            if left.is_empty() {
                 break;
             }
         }
