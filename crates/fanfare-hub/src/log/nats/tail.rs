@@ -165,8 +165,6 @@ struct Taken {
     sequence: u64,
     nonce: Option<u64>,
     applied: Option<Applied>,
-    /// Others are missing in front of it.
-    has_jumped: bool,
 }
 
 /// Takes the next message. When some of one subject are deleted, nats-server (2.9) moves consumers that are behind
@@ -185,15 +183,20 @@ async fn receive(shared: &Shared, message: Received) -> Result<(), NatsError> {
 
 /// Applies a message, tells it, and gives its sender the outcome.
 async fn take(shared: &Shared, message: Received) -> Result<(), NatsError> {
+    // Others may be missing in front of it.
+    let has_jumped = message.sequence > shared.replica().applied + 1;
+    if has_jumped {
+        // What is known of these is there by now. Nothing is applied that could not be told if this fails.
+        let settled_at = shared.ask().await?.state.last_sequence;
+        shared.replica().settled_at = settled_at.max(message.sequence);
+    }
     let Some(taken) = apply(shared, message) else { return Ok(()) };
     let (outcome, mut committed) = match taken.applied {
         Some(applied) => (Some(applied.outcome), applied.committed),
         None => (None, vec![]),
     };
-    if taken.has_jumped {
+    if has_jumped {
         committed.insert(0, Committed::Missed(before(taken.sequence)));
-        let settled_at = shared.ask().await?.state.last_sequence;
-        shared.replica().settled_at = settled_at;
     }
     shared.tell(committed).await;
     shared.applied.send_replace(());
@@ -213,19 +216,14 @@ fn apply(shared: &Shared, message: Received) -> Option<Taken> {
     if sequence <= replica.applied {
         return None;
     }
-    let has_jumped = sequence > replica.applied + 1;
-    if has_jumped {
-        // Until it is known how far that goes.
-        replica.settled_at = u64::MAX;
-    }
     let Some(incoming) = incoming else {
         tracing::warn!(sequence, "there is a message in the stream that is not fanfare's");
         (replica.applied, replica.nonce) = (sequence, None);
-        return Some(Taken { sequence, nonce: None, applied: None, has_jumped });
+        return Some(Taken { sequence, nonce: None, applied: None });
     };
     let nonce = Some(incoming.head.nonce);
     let applied = Some(replica.apply(&incoming, &shared.options.retention));
-    Some(Taken { sequence, nonce, applied, has_jumped })
+    Some(Taken { sequence, nonce, applied })
 }
 
 impl Shared {
