@@ -240,6 +240,43 @@ async fn a_hub_that_is_behind_what_is_deleted_knows_that_something_is_missing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hub_opens_while_another_deletes() {
+    let subject = Nats::new();
+    let retention = rules([rule("*", max_events(3))]);
+    let this = Arc::new(subject.hub(1, retention.clone()).await);
+    let topics: Vec<_> = (0..300).map(|number| format!("t{number}")).collect();
+    let put = async |topic: &String| this.put(one(topic, "1")).await;
+    for _ in 0..4 {
+        for topic in &topics {
+            put(topic).await;
+        }
+    }
+    let (done, mut is_done) = tokio::sync::watch::channel(());
+    let deleting = async {
+        for topic in topics.iter().cycle() {
+            put(topic).await;
+            this.trim(Timestamp(0)).await.unwrap();
+            if is_done.has_changed().unwrap() {
+                break;
+            }
+        }
+    };
+    let opening = async {
+        for seed in 2..12 {
+            let opened = subject.hub(seed, retention.clone()).await;
+            assert_eq!(opened.kept(select(&["u*"])).await, 0);
+            opened.close().await.unwrap();
+        }
+        done.send(()).unwrap();
+    };
+    within(async { tokio::join!(deleting, opening) }).await;
+    is_done.mark_unchanged();
+    let opened = subject.hub(12, retention).await;
+    assert_eq!(opened.data(all()).await, this.data(all()).await);
+    assert_eq!(opened.kept(all()).await, this.kept(all()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hubs_hear_the_newest_that_the_others_have_told() {
     let subject = Nats::new();
     let [this, other] =
