@@ -277,6 +277,31 @@ async fn a_hub_opens_while_another_deletes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_told_the_password_of_its_address() {
+    let by_name = NatsServer::start_with(&["--jetstream", "--user", "u", "--pass", "p@ss"]);
+    let by_token = NatsServer::start_with(&["--jetstream", "--auth", "to/ken"]);
+    let options = Nats::new().options(Retention::default());
+    let open = async |url: String| within(NatsLog::open(&url, 1, options.clone())).await;
+    let elsewhere = NatsServer::start_with(&[]);
+    elsewhere.kill();
+    let several = format!("{},{}", elsewhere.url(), by_name.url_with("u:p%40ss@"));
+    for url in [by_name.url_with("u:p%40ss@"), by_token.url_with("to%2Fken@"), several] {
+        open(url).await.unwrap().put(one("a", "1")).await;
+    }
+    for url in [by_name.url(), by_name.url_with("u:other@"), by_token.url_with("other@")] {
+        let refused = open(url).await.unwrap_err();
+        assert!(matches!(refused, NatsError::Connect(_)), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_jetstream_is_refused_with_the_reason() {
+    let server = Arc::new(NatsServer::start_with(&[]));
+    let refused = Nats::on(server).try_hub(1, Retention::default()).await.unwrap_err();
+    assert!(matches!(refused, NatsError::NoJetStream), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hubs_hear_the_newest_that_the_others_have_told() {
     let subject = Nats::new();
     let [this, other] =
