@@ -173,8 +173,32 @@ async fn a_batch_that_is_too_large_is_refused_as_such() {
     assert!(matches!(refused, Err(AppendError::TooLarge(_))), "{refused:?}");
     let many = Batch { events: vec![event("a", ""); 20_000], ..Batch::default() };
     assert!(matches!(log.append(many).await, Err(AppendError::TooLarge(_))));
+    // What NATS takes of headers is less.
+    let many = Batch { events: vec![event("a", ""); 16_000], ..Batch::default() };
+    let refused = log.append(many).await;
+    assert!(matches!(refused, Err(AppendError::TooLarge(_))), "{refused:?}");
+    assert_eq!(log.is_available(), Some(true));
+    log.put(Batch { events: vec![event("a", ""); 8000], ..Batch::default() }).await;
     log.put(one("a", &large[..1000 * 1000])).await;
-    assert_eq!(log.size().await.unwrap().events, 1);
+    assert_eq!(log.size().await.unwrap().events, 8001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_topics_with_long_names_are_forgotten() {
+    let subject = Nats::new();
+    let log = subject.hub(1, rules([rule("*", max_events(0))])).await;
+    let names: Vec<_> = (0..2000).map(|number| format!("{}{number}", "x".repeat(200))).collect();
+    for names in names.chunks(100) {
+        let events = names.iter().map(|name| event(name, "")).collect();
+        log.put(Batch { events, ..Batch::default() }).await;
+    }
+    for _ in 0..3 {
+        log.trim(Timestamp(0)).await.unwrap();
+        assert_eq!(log.size().await.unwrap().topics, 0);
+    }
+    let later = subject.hub(2, Retention::default()).await;
+    assert_eq!(later.kept(all()).await, log.kept(all()).await);
+    assert_eq!(later.size().await.unwrap().topics, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,8 +15,9 @@ use crate::{TopicName, log::Timestamp};
 
 /// Requests at a time.
 const AT_ONCE: usize = 32;
-/// Topics that one message says are forgotten.
+/// Topics that one message says are forgotten, and what their names have in bytes: they go into its headers.
 const MOST_FORGOTTEN: usize = 1000;
+const MOST_NAMED: usize = 30_000;
 /// Topics that are cleared of what is not needed, each time.
 const MOST_CLEARED: usize = 10_000;
 /// How often it is tried to drop something when other hubs are faster.
@@ -110,12 +111,12 @@ impl Shared {
             self.keep_all(Why::Over, over).await?;
             let (time, count, forgotten, has_old_keys) = {
                 let replica = self.replica();
-                let empty = replica.index.empty().take(MOST_FORGOTTEN);
+                let empty = replica.index.empty();
                 let empty = empty.filter(|(name, _)| !replica.index.has_ended(name));
-                let empty: Vec<_> = empty.collect();
+                let empty: Vec<_> = few(empty).collect();
                 let dropped = replica.index.forgotten_with(empty.iter().map(|(name, _)| *name));
                 let gone = replica.garbage.gone.iter().map(|(name, gone)| (name, gone.newest));
-                let topics = empty.iter().copied().chain(gone.take(MOST_FORGOTTEN));
+                let topics = empty.iter().copied().chain(few(gone));
                 let topics =
                     topics.map(|(name, newest)| (name.as_str().to_owned(), newest)).collect();
                 let keys_from = replica.keys_from(now, &self.options.retention);
@@ -128,9 +129,6 @@ impl Shared {
             }
             let head = self.head(time, What::Forgotten(forgotten));
             self.send(&Outgoing::of(self.subjects.forgotten(), head, None), None).await?;
-            if count < MOST_FORGOTTEN {
-                return Ok(());
-            }
         }
     }
 
@@ -165,6 +163,19 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// As many as one message can name.
+fn few<'a>(
+    topics: impl Iterator<Item = (&'a TopicName, u64)>,
+) -> impl Iterator<Item = (&'a TopicName, u64)> {
+    let mut left = MOST_NAMED;
+    topics.take(MOST_FORGOTTEN).take_while(move |(name, newest)| {
+        let size = serde_json::to_string(&(name.as_str(), newest)).map_or(0, |json| json.len() + 1);
+        let fits = size <= left;
+        left = left.saturating_sub(size);
+        fits
+    })
 }
 
 async fn all(
