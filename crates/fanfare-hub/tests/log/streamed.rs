@@ -167,7 +167,8 @@ async fn a_message_of_somebody_else_is_passed_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_too_large_is_refused_as_such() {
-    let log = Nats::new().hub(1, Retention::default()).await;
+    let subject = Nats::new();
+    let log = subject.hub(1, Retention::default()).await;
     let large = "x".repeat(2 * 1024 * 1024);
     let refused = log.append(one("a", &large)).await;
     assert!(matches!(refused, Err(AppendError::TooLarge(_))), "{refused:?}");
