@@ -294,7 +294,7 @@ async fn a_hub_opens_while_another_deletes() {
         }
         done.send(()).unwrap();
     };
-    within(async { tokio::join!(deleting, opening) }).await;
+    within(Box::pin(async { tokio::join!(deleting, opening) })).await;
     is_done.mark_unchanged();
     let opened = subject.hub(12, retention).await;
     assert_eq!(opened.data(all()).await, this.data(all()).await);
