@@ -100,7 +100,8 @@ settings! {
         memory: bool = false,
         /// Share the log with other hubs instead: `redis://HOST:PORT`, or `rediss://` for TLS, with
         /// `USER:PASSWORD@` before the host and `/DATABASE` behind it where there are such; or
-        /// `redis+unix:///PATH` of a socket; or `nats://HOST:PORT`, or `tls://`, with `JetStream`, and more servers
+        /// `redis+unix:///PATH` of a socket; or `nats://HOST:PORT`, or `tls://`, with `JetStream`, with
+        /// `USER:PASSWORD@` or `TOKEN@` before the host where there are such, and more servers
         /// of a cluster behind commas. What an answer to a publish promises is then what these are set up
         /// to promise (docs/operating.md).
         url: Option<LogUrl> = None,

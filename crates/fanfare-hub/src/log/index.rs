@@ -55,6 +55,13 @@ pub(super) struct Restored {
     pub(super) ended: Option<u64>,
 }
 
+impl Restored {
+    /// The newest event that there may have been, also before the topic was forgotten and began anew.
+    pub(super) fn newest_ever(&self) -> u64 {
+        self.newest.max(self.dropped)
+    }
+}
+
 /// How far each of some topics is beyond its limits: what is not newer is to be dropped.
 pub(super) type Beyond = BTreeMap<TopicName, u64>;
 
@@ -150,7 +157,8 @@ impl<E: Entry> Index<E> {
     pub(super) fn restore(&mut self, name: &TopicName, restored: &Restored) {
         self.advance(restored.newest);
         let topic = self.topic_mut(name);
-        topic.newest = topic.newest.max(restored.newest);
+        let is_empty = topic.positions.is_empty();
+        topic.newest = if is_empty { restored.newest } else { topic.newest.max(restored.newest) };
         topic.ended = topic.ended.or(restored.ended);
         let is_more = topic.dropped < restored.dropped;
         topic.dropped = restored.dropped;
@@ -192,10 +200,10 @@ impl<E: Entry> Index<E> {
         }
     }
 
-    /// Topics that have no event left, with the newest that they had.
+    /// Topics that have no event left, with the newest that they may have had, also before they were forgotten.
     pub(super) fn empty(&self) -> impl Iterator<Item = (&TopicName, u64)> {
         let empty = self.topics.iter().filter(|(_, topic)| topic.positions.is_empty());
-        empty.map(|(name, topic)| (name, topic.newest))
+        empty.map(|(name, topic)| (name, topic.newest.max(topic.dropped)))
     }
 
     /// The newest event that is dropped of topics that are forgotten, when these are too.

@@ -7,7 +7,10 @@ use std::{
 use fanfare_fanout::Position;
 use fanfare_hub::{
     Selection, TopicName,
-    log::{AppendError, Batch, IdempotencyKey, Limits, Log, Read, Record, Retention, Timestamp},
+    log::{
+        AppendError, Batch, IdempotencyKey, Limits, Log, Read, Record, Retention, Timestamp,
+        TopicState,
+    },
 };
 use proptest::{collection::vec, option, prelude::*, test_runner::Config};
 
@@ -41,7 +44,7 @@ enum Operation {
     Reopen,
 }
 
-fn operations() -> impl Strategy<Value = Vec<Operation>> {
+fn turns(hubs: usize) -> impl Strategy<Value = Turns> {
     let topic = || 0..TOPICS.len();
     let append = (
         vec((topic(), 0..12_usize), 0..6),
@@ -61,7 +64,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
             .prop_map(|(what, count)| Operation::BeforeLast(what, count)),
         1 => Just(Operation::Reopen),
     ];
-    vec(operation, 1..60)
+    vec((0..hubs, operation), 1..60)
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -282,6 +285,7 @@ fn drop_beyond(kept: &mut Vec<Record>, limits: Limits, now: u64, of: impl Fn(&Re
 
 /// A log beside its model.
 struct Compared {
+    /// Of the hub whose turn it is.
     log: Arc<dyn Log>,
     model: Model,
 }
@@ -315,7 +319,6 @@ impl Compared {
             }
             Operation::Reopen => {}
         }
-        self.compare().await;
     }
 
     async fn append(
@@ -378,8 +381,8 @@ impl Compared {
     /// Everything that can be asked without changing it.
     async fn compare(&self) {
         let Self { log, model } = self;
-        assert_eq!(log.newest(), Position(model.newest));
         assert_eq!(log.events(all()).await, model.kept);
+        assert_eq!(log.newest(), Position(model.newest));
         for selectors in SELECTIONS {
             let selection = select(selectors);
             let kept_after = log.kept(selection.clone()).await;
@@ -402,14 +405,17 @@ impl Compared {
     }
 }
 
-fn run(cases: u32, test: impl Fn(Retention, Vec<Operation>)) {
+/// What is done, and by which hub.
+type Turns = Vec<(usize, Operation)>;
+
+fn run(cases: u32, hubs: usize, test: impl Fn(Retention, Turns)) {
     let mut runner = proptest::test_runner::TestRunner::new(Config {
         cases,
         failure_persistence: None,
         ..Config::default()
     });
-    let outcome = runner.run(&(retention(), operations()), |(retention, operations)| {
-        test(retention, operations);
+    let outcome = runner.run(&(retention(), turns(hubs)), |(retention, turns)| {
+        test(retention, turns);
         Ok(())
     });
     if let Err(error) = outcome {
@@ -423,57 +429,127 @@ fn block_on(future: impl Future<Output = ()>) {
 
 #[test]
 fn the_memory_log_does_as_the_model() {
-    run(200, |retention, operations| {
+    run(200, 1, |retention, turns| {
         block_on(async {
             let (log, model) = (Memory.open(retention.clone()).await, Model::new(retention));
             let mut compared = Compared { log, model };
-            for operation in &operations {
+            for (_, operation) in &turns {
                 compared.apply(operation).await;
+                compared.compare().await;
             }
         });
     });
 }
 
 /// A log that is closed and opened again now and then.
-async fn compare(subject: impl Subject, retention: Retention, operations: Vec<Operation>) {
+async fn compare(subject: impl Subject, retention: Retention, turns: Turns) {
     let model = Model::new(retention.clone());
-    compare_with(model, subject, retention, operations).await;
+    compare_with::<1>(model, subject, retention, turns).await;
 }
 
-async fn compare_with(
+/// The same log, seen by several hubs.
+async fn compare_with<const HUBS: usize>(
     model: Model,
     subject: impl Subject,
     retention: Retention,
-    operations: Vec<Operation>,
+    turns: Turns,
 ) {
-    let log = subject.open(retention.clone()).await;
-    let mut compared = Compared { log, model };
-    for operation in &operations {
+    let mut logs = vec![];
+    for _ in 0..HUBS {
+        logs.push(subject.open(retention.clone()).await);
+    }
+    let mut compared = Compared { log: logs[0].clone(), model };
+    for (hub, operation) in &turns {
         if let Operation::Reopen = operation {
-            compared.log.close().await.unwrap();
-            compared.log = subject.open(retention.clone()).await;
+            logs[*hub].close().await.unwrap();
+            logs[*hub] = subject.open(retention.clone()).await;
         }
+        compared.log = logs[*hub].clone();
         compared.apply(operation).await;
+        for log in &logs {
+            compared.log = log.clone();
+            compared.compare().await;
+        }
     }
 }
 
 #[test]
 fn the_embedded_log_does_as_the_model() {
-    run(12, |retention, operations| {
+    run(12, 1, |retention, turns| {
         let subject = Embedded::with(fanfare_hub::log::Durability::None);
-        block_on(compare(subject, retention, operations));
+        block_on(compare(subject, retention, turns));
     });
 }
 
 #[test]
 fn the_log_in_redis_does_as_the_model() {
-    run(40, |retention, operations| block_on(compare(Redis::new(), retention, operations)));
+    run(40, 2, |retention, turns| {
+        let model = Model::new(retention.clone());
+        block_on(compare_with::<2>(model, Redis::new(), retention, turns));
+    });
 }
 
 #[test]
 fn the_log_in_nats_does_as_the_model() {
-    run(40, |retention, operations| {
+    run(40, 2, |retention, turns| {
         let model = Model { is_told_by_refused: false, ..Model::new(retention.clone()) };
-        block_on(compare_with(model, Nats::new(), retention, operations));
+        block_on(compare_with::<2>(model, Nats::new(), retention, turns));
     });
+}
+
+/// Does something without knowing what comes of it.
+async fn do_at_once(log: &dyn Log, operation: &Operation, now: u64) {
+    match operation {
+        Operation::Append(events, end, key, later) => {
+            let events = events.iter().map(|(name, size)| event(TOPICS[*name], &"x".repeat(*size)));
+            let batch = Batch {
+                events: events.collect(),
+                ends: end.map(|name| topic(TOPICS[name])).into_iter().collect(),
+                time: Timestamp(now + later),
+                idempotency_key: key.map(|key| IdempotencyKey(format!("k{key}").into())),
+            };
+            let appended = log.append(batch).await;
+            assert!(matches!(appended, Ok(_) | Err(AppendError::Ended(_))), "{appended:?}");
+        }
+        Operation::Erase(name) => drop(log.erase(&topic(TOPICS[*name])).await.unwrap()),
+        Operation::Trim(later) => log.trim(Timestamp(now + later)).await.unwrap(),
+        _ => {}
+    }
+}
+
+/// Hubs that do something at once come to the same, and so does one that reads all of it later.
+#[test]
+fn hubs_that_race_come_to_the_same() {
+    run(40, 2, |retention, turns| {
+        block_on(async {
+            let subject = Nats::new();
+            let hubs =
+                [subject.hub(1, retention.clone()).await, subject.hub(2, retention.clone()).await];
+            for (turn, together) in turns.chunks(4).enumerate() {
+                let doing = together
+                    .iter()
+                    .map(|(hub, operation)| do_at_once(&hubs[*hub], operation, 10 * turn as u64));
+                within(futures_util::future::join_all(doing)).await;
+            }
+            let later = subject.hub(3, retention).await;
+            let known = [seen(&hubs[0]).await, seen(&hubs[1]).await, seen(&later).await];
+            assert_eq!(known[0], known[1]);
+            assert_eq!(known[0], known[2], "opened later");
+        });
+    });
+}
+
+/// All that a hub gives.
+async fn seen(log: &dyn Log) -> (Vec<Record>, Vec<TopicState>, Vec<u64>) {
+    let topics = log.topics(&all(), None, usize::MAX).await.unwrap();
+    let mut kept = vec![];
+    for selectors in SELECTIONS {
+        kept.push(log.kept(select(selectors)).await);
+    }
+    let mut events = log.events(all()).await;
+    for record in &mut events {
+        // One with a later time, which was in front of it, may have been deleted.
+        record.time = Timestamp(0);
+    }
+    (events, topics, kept)
 }

@@ -222,15 +222,20 @@ impl Subject for Redis {
 pub(crate) struct NatsServer {
     folder: TempDir,
     port: u16,
+    arguments: &'static [&'static str],
     process: Mutex<Child>,
 }
 
 impl NatsServer {
     pub(crate) fn start() -> Self {
+        Self::start_with(&["--jetstream"])
+    }
+
+    pub(crate) fn start_with(arguments: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Mutex::new(launch_nats(folder.path(), port));
-        let server = Self { folder, port, process };
+        let process = Mutex::new(launch_nats(folder.path(), port, arguments));
+        let server = Self { folder, port, arguments, process };
         server.until_it_answers();
         server
     }
@@ -247,7 +252,12 @@ impl NatsServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        self.url_with("")
+    }
+
+    /// With this in front of the host.
+    pub(crate) fn url_with(&self, credentials: &str) -> String {
+        format!("nats://{credentials}127.0.0.1:{}", self.port)
     }
 
     /// Ends it as a crash would.
@@ -258,7 +268,7 @@ impl NatsServer {
     }
 
     pub(crate) fn start_again(&self) {
-        *self.process.lock().unwrap() = launch_nats(self.folder.path(), self.port);
+        *self.process.lock().unwrap() = launch_nats(self.folder.path(), self.port, self.arguments);
         self.until_it_answers();
     }
 
@@ -291,9 +301,9 @@ impl NatsServer {
     }
 }
 
-fn launch_nats(folder: &Path, port: u16) -> Child {
+fn launch_nats(folder: &Path, port: u16, arguments: &[&str]) -> Child {
     let mut command = Command::new("nats-server");
-    command.args(["--jetstream", "--addr", "127.0.0.1", "--port"]).arg(port.to_string());
+    command.args(["--addr", "127.0.0.1", "--port"]).arg(port.to_string()).args(arguments);
     command.arg("--store_dir").arg(folder).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("nats-server is installed: tests/servers/setup.sh")
 }

@@ -167,14 +167,39 @@ async fn a_message_of_somebody_else_is_passed_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_too_large_is_refused_as_such() {
-    let log = Nats::new().hub(1, Retention::default()).await;
+    let subject = Nats::new();
+    let log = subject.hub(1, Retention::default()).await;
     let large = "x".repeat(2 * 1024 * 1024);
     let refused = log.append(one("a", &large)).await;
     assert!(matches!(refused, Err(AppendError::TooLarge(_))), "{refused:?}");
     let many = Batch { events: vec![event("a", ""); 20_000], ..Batch::default() };
     assert!(matches!(log.append(many).await, Err(AppendError::TooLarge(_))));
+    // What NATS takes of headers is less.
+    let many = Batch { events: vec![event("a", ""); 16_000], ..Batch::default() };
+    let refused = log.append(many).await;
+    assert!(matches!(refused, Err(AppendError::TooLarge(_))), "{refused:?}");
+    assert_eq!(log.is_available(), Some(true));
+    log.put(Batch { events: vec![event("a", ""); 8000], ..Batch::default() }).await;
     log.put(one("a", &large[..1000 * 1000])).await;
-    assert_eq!(log.size().await.unwrap().events, 1);
+    assert_eq!(log.size().await.unwrap().events, 8001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_topics_with_long_names_are_forgotten() {
+    let subject = Nats::new();
+    let log = subject.hub(1, rules([rule("*", max_events(0))])).await;
+    let names: Vec<_> = (0..2000).map(|number| format!("{}{number}", "x".repeat(200))).collect();
+    for names in names.chunks(100) {
+        let events = names.iter().map(|name| event(name, "")).collect();
+        log.put(Batch { events, ..Batch::default() }).await;
+    }
+    for _ in 0..3 {
+        log.trim(Timestamp(0)).await.unwrap();
+        assert_eq!(log.size().await.unwrap().topics, 0);
+    }
+    let later = subject.hub(2, Retention::default()).await;
+    assert_eq!(later.kept(all()).await, log.kept(all()).await);
+    assert_eq!(later.size().await.unwrap().topics, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,6 +262,68 @@ async fn a_hub_that_is_behind_what_is_deleted_knows_that_something_is_missing() 
     assert_eq!(other.data(all()).await, [EVENTS.to_string()]);
     assert_eq!(other.kept(all()).await, this.kept(all()).await);
     assert!(other.drops(&all(), Position::START).await.unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_opens_while_another_deletes() {
+    let subject = Nats::new();
+    let retention = rules([rule("*", max_events(3))]);
+    let this = Arc::new(subject.hub(1, retention.clone()).await);
+    let topics: Vec<_> = (0..300).map(|number| format!("t{number}")).collect();
+    let put = async |topic: &String| this.put(one(topic, "1")).await;
+    for _ in 0..4 {
+        for topic in &topics {
+            put(topic).await;
+        }
+    }
+    let (done, mut is_done) = tokio::sync::watch::channel(());
+    let deleting = async {
+        for topic in topics.iter().cycle() {
+            put(topic).await;
+            this.trim(Timestamp(0)).await.unwrap();
+            if is_done.has_changed().unwrap() {
+                break;
+            }
+        }
+    };
+    let opening = async {
+        for seed in 2..12 {
+            let opened = subject.hub(seed, retention.clone()).await;
+            assert_eq!(opened.kept(select(&["u*"])).await, 0);
+            opened.close().await.unwrap();
+        }
+        done.send(()).unwrap();
+    };
+    within(Box::pin(async { tokio::join!(deleting, opening) })).await;
+    is_done.mark_unchanged();
+    let opened = subject.hub(12, retention).await;
+    assert_eq!(opened.data(all()).await, this.data(all()).await);
+    assert_eq!(opened.kept(all()).await, this.kept(all()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_told_the_password_of_its_address() {
+    let by_name = NatsServer::start_with(&["--jetstream", "--user", "u", "--pass", "p@ss"]);
+    let by_token = NatsServer::start_with(&["--jetstream", "--auth", "to/ken"]);
+    let options = Nats::new().options(Retention::default());
+    let open = async |url: String| within(NatsLog::open(&url, 1, options.clone())).await;
+    let elsewhere = NatsServer::start_with(&[]);
+    elsewhere.kill();
+    let several = format!("{},{}", elsewhere.url(), by_name.url_with("u:p%40ss@"));
+    for url in [by_name.url_with("u:p%40ss@"), by_token.url_with("to%2Fken@"), several] {
+        open(url).await.unwrap().put(one("a", "1")).await;
+    }
+    for url in [by_name.url(), by_name.url_with("u:other@"), by_token.url_with("other@")] {
+        let refused = open(url).await.unwrap_err();
+        assert!(matches!(refused, NatsError::Connect(_)), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_jetstream_is_refused_with_the_reason() {
+    let server = Arc::new(NatsServer::start_with(&[]));
+    let refused = Nats::on(server).try_hub(1, Retention::default()).await.unwrap_err();
+    assert!(matches!(refused, NatsError::NoJetStream), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

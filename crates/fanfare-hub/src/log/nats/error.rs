@@ -61,6 +61,17 @@ pub enum NatsError {
         /// What the server takes, in bytes.
         most: usize,
     },
+    /// What is said of the events and topics of a batch is more than NATS takes beside the data.
+    #[error(
+        "a batch of so many events or topics needs {size} bytes of headers, more than the {most} that NATS takes: \
+         publish it in several"
+    )]
+    TooMany {
+        /// Of the headers, in bytes.
+        size: usize,
+        /// What the server takes, in bytes.
+        most: usize,
+    },
     /// The stream or the account has no room.
     #[error("the stream has no room")]
     Full(#[source] BoxError),
@@ -142,7 +153,9 @@ pub(super) fn deleted(outcome: Result<bool, DeleteMessageError>) -> Result<(), N
 pub(super) fn refused(error: NatsError) -> AppendError {
     match error {
         NatsError::Full(_) => AppendError::Full(error.into()),
-        NatsError::TooLarge { .. } => AppendError::TooLarge(error.into()),
+        NatsError::TooLarge { .. } | NatsError::TooMany { .. } => {
+            AppendError::TooLarge(error.into())
+        }
         _ => AppendError::Unavailable(error.into()),
     }
 }

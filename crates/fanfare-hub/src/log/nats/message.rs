@@ -189,10 +189,11 @@ impl Outgoing {
         Self { subject, head, body: Bytes::new(), behind }
     }
 
-    /// As it is published, and its size in bytes; `None` if it cannot be written.
-    pub(super) fn to_publish(&self, id: Option<&str>) -> Option<(PublishMessage, usize)> {
+    /// As it is published, and the sizes of its headers and of all of it in bytes; `None` if it cannot be written.
+    pub(super) fn to_publish(&self, id: Option<&str>) -> Option<(PublishMessage, usize, usize)> {
         let head = serde_json::to_string(&self.head).ok()?;
-        let size = head.len() + self.body.len() + FRAME;
+        let of_headers = head.len() + FRAME;
+        let size = of_headers + self.body.len();
         let mut message = PublishMessage::build().payload(self.body.clone()).header(HEAD, &*head);
         if let Some(id) = id {
             message = message.message_id(id);
@@ -200,12 +201,14 @@ impl Outgoing {
         if let Some(behind) = self.behind {
             message = message.expected_last_subject_sequence(behind);
         }
-        Some((message, size))
+        Some((message, of_headers, size))
     }
 }
 
 /// What headers need besides the head, at most.
 const FRAME: usize = 256;
+/// What `JetStream` takes of headers, in bytes.
+pub(super) const MOST_HEADERS: usize = u16::MAX as usize;
 
 impl Incoming {
     /// `None` if it is none of ours.

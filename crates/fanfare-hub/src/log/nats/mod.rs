@@ -49,7 +49,7 @@ use super::{
 use crate::{Selection, TopicName};
 use error::{refused, unreadable};
 use exchange::Reports;
-use message::{Head, MAX_EVENTS, Outgoing, What, hashed};
+use message::{Head, MAX_EVENTS, MOST_HEADERS, Outgoing, What, hashed};
 use replica::{Outcome, Replica};
 use stream::Connections;
 use subject::Subjects;
@@ -342,8 +342,11 @@ impl Shared {
 
     async fn publish(&self, message: &Outgoing, id: Option<&str>) -> Result<Published, NatsError> {
         let most = self.client.server_info().max_payload;
-        let (publish, size) =
+        let (publish, of_headers, size) =
             message.to_publish(id).ok_or(NatsError::TooLarge { size: 0, most })?;
+        if of_headers > MOST_HEADERS {
+            return Err(NatsError::TooMany { size: of_headers, most: MOST_HEADERS });
+        }
         if size > most {
             return Err(NatsError::TooLarge { size, most });
         }

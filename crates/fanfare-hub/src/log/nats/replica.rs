@@ -238,15 +238,38 @@ impl Replica {
         BatchHead { key, forgotten: self.index.forgotten(), begins, ..BatchHead::default() }
     }
 
-    /// Topics that have ended, and have no event left: what is to be known of them when their end does not count
-    /// any more.
-    pub(super) fn ended_and_empty(&self, most: usize) -> Vec<(TopicName, Restored)> {
-        let ended = self.index.empty().map(|(name, _)| name).take(most);
-        let ended = ended.filter(|name| self.index.has_ended(name)).filter_map(|name| {
-            let known = self.index.to_restore(name, u64::MAX)?;
-            Some((name.clone(), Restored { ended: None, ..known }))
-        });
-        ended.collect()
+    /// Topics that have ended, and have no event left, with the newest that they had.
+    pub(super) fn ended_and_empty(&self, most: usize) -> Vec<(TopicName, u64)> {
+        let ended = self.index.empty().take(most).filter(|(name, _)| self.index.has_ended(name));
+        ended.map(|(name, newest)| (name.clone(), newest)).collect()
+    }
+
+    /// What is to be said when the events of a topic are dropped through this one, and the newest message about
+    /// what is kept of it. `None` if it is not known, or not for certain.
+    pub(super) fn to_keep(&self, name: &TopicName, through: u64, why: Why) -> Option<(Kept, u64)> {
+        let known = self.index.to_restore(name, through).filter(|_| self.is_settled())?;
+        let ended = known.ended.filter(|_| why == Why::Beyond);
+        let restored = Restored { ended, ..known };
+        let kept = Kept { topic: name.as_str().to_owned(), restored, why };
+        Some((kept, self.kept.get(name).copied().unwrap_or_default()))
+    }
+
+    /// Whether a topic has what would be dropped through this event.
+    pub(super) fn holds(&self, name: &TopicName, through: u64, why: Why) -> bool {
+        match self.index.oldest_of(name) {
+            Some(oldest) => why == Why::Beyond && oldest <= through,
+            None => why == Why::Over && self.index.has_ended(name),
+        }
+    }
+
+    /// What the newest message about what is kept of a topic is by now.
+    pub(super) fn learn_kept(&mut self, name: &TopicName, newest: Option<u64>) {
+        match newest {
+            Some(newest) if newest <= self.applied => self.kept.insert(name.clone(), newest),
+            // It will come.
+            Some(_) => None,
+            None => self.kept.remove(name),
+        };
     }
 
     /// The message that used the oldest key that is known at this time.
@@ -295,7 +318,8 @@ impl Replica {
         let stale = Applied { outcome: Outcome::Stale, committed: vec![] };
         let Ok(name) = TopicName::new(&kept.topic) else { return stale };
         let is_erased = kept.why == Why::Erased;
-        if is_erased && self.index.newest_of(&name) > Some(kept.restored.newest) {
+        let newest = self.index.newest_of(&name);
+        if kept.why != Why::Beyond && newest > Some(kept.restored.newest_ever()) {
             return stale;
         }
         let mut dropped = self.index.drop_through(&name, kept.restored.dropped);

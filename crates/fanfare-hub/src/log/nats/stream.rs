@@ -13,6 +13,7 @@ use async_nats::{
         stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType},
     },
 };
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use super::{NatsError, NatsOptions, Subjects};
@@ -73,7 +74,18 @@ pub(super) async fn connect(
         .request_timeout(Some(patience))
         .reconnect_delay_callback(pause)
         .event_callback(take_note);
-    Ok(options.connect(servers).await?)
+    Ok(with_credentials(options, &servers).connect(servers).await?)
+}
+
+/// With `USER:PASSWORD@` or `TOKEN@` of an address, which the client leaves out. A cluster has the same everywhere.
+fn with_credentials(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let found = servers.iter().find_map(|server| Some((server.username()?, server.password())));
+    match found {
+        Some((user, Some(password))) => options.user_and_password(decoded(user), decoded(password)),
+        Some((token, None)) => options.token(decoded(token)),
+        None => options,
+    }
 }
 
 /// The stream of a log, which is made if there is none.

@@ -10,7 +10,7 @@ use async_nats::{
     jetstream::{
         Message,
         consumer::{DeliverPolicy, pull},
-        stream::LastRawMessageErrorKind,
+        stream::{LastRawMessageErrorKind, State as Found},
     },
 };
 use bytes::Bytes;
@@ -60,6 +60,14 @@ impl Messages {
     }
 }
 
+impl Messages {
+    /// One that is known to be there.
+    async fn next_in_time(&mut self, shared: &Shared) -> Result<Received, NatsError> {
+        let patience = shared.options.patience;
+        timeout(patience, self.next()).await.map_err(|_| NatsError::Late(patience))?
+    }
+}
+
 /// A message of the stream.
 struct Received {
     sequence: u64,
@@ -68,34 +76,58 @@ struct Received {
     payload: Bytes,
 }
 
-/// How often a stream is read from its beginning when something is deleted meanwhile.
-const ATTEMPTS: usize = 8;
+/// How often a stream is read from its beginning, in the hope that nothing is deleted meanwhile.
+const QUICK_ATTEMPTS: usize = 2;
 
 /// Applies all that is in the stream, and tells nobody.
 pub(super) async fn catch_up(shared: &Shared) -> Result<(), NatsError> {
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..=QUICK_ATTEMPTS {
         *shared.replica() = Replica::default();
         let found = shared.ask().await?.state;
-        let mut left = found.messages;
-        let mut messages = Messages::behind(shared).await?;
-        while left > 0 && shared.replica().applied < found.last_sequence {
-            let patience = shared.options.patience;
-            let next = timeout(patience, messages.next());
-            let message = next.await.map_err(|_| NatsError::Late(patience))??;
-            left -= u64::from(message.sequence <= found.last_sequence);
-            apply(shared, message);
-        }
-        // nats-server leaves out more than was deleted when something is deleted.
-        if left == 0 {
-            // What is missing was deleted before now, so what is known of that is there by now.
-            let settled_at = shared.ask().await?.state.last_sequence;
+        // nats-server leaves out more than was deleted when something is deleted: see `receive`.
+        let is_complete = if attempt < QUICK_ATTEMPTS {
+            read_and_count(shared, &found).await? == found.messages
+        } else {
+            read_and_look(shared, &found).await?;
+            true
+        };
+        if is_complete {
             let mut replica = shared.replica();
-            replica.settled_at = settled_at;
             replica.applied = replica.applied.max(found.last_sequence);
-            return Ok(());
+            break;
         }
     }
-    Err(NatsError::Nats("too much is deleted from the stream while it is read".into()))
+    // What is missing was deleted before now, so what is known of that is there by now.
+    let settled_at = shared.ask().await?.state.last_sequence;
+    shared.replica().settled_at = settled_at;
+    Ok(())
+}
+
+/// Applies what comes; tells how many messages that was, of those that were there.
+async fn read_and_count(shared: &Shared, found: &Found) -> Result<u64, NatsError> {
+    let mut count = 0;
+    let mut messages = Messages::behind(shared).await?;
+    while count < found.messages && shared.replica().applied < found.last_sequence {
+        let message = messages.next_in_time(shared).await?;
+        count += u64::from(message.sequence <= found.last_sequence);
+        apply(shared, message);
+    }
+    Ok(count)
+}
+
+/// Applies what comes, and looks whether something was left out wherever something is missing.
+async fn read_and_look(shared: &Shared, found: &Found) -> Result<(), NatsError> {
+    let mut messages = Messages::behind(shared).await?;
+    while shared.replica().applied < found.last_sequence {
+        let message = messages.next_in_time(shared).await?;
+        if let Some(left_out) = shared.left_out_before(&message).await? {
+            apply(shared, left_out);
+            messages = Messages::behind(shared).await?;
+        } else {
+            apply(shared, message);
+        }
+    }
+    Ok(())
 }
 
 /// Applies what comes, and tells it, until the log is closed.
@@ -165,19 +197,13 @@ struct Taken {
     sequence: u64,
     nonce: Option<u64>,
     applied: Option<Applied>,
-    /// Others are missing in front of it.
-    has_jumped: bool,
 }
 
 /// Takes the next message. When some of one subject are deleted, nats-server (2.9) moves consumers that are behind
 /// to where that subject goes on, past messages of all others. So where something is missing it is looked for.
 async fn receive(shared: &Shared, message: Received) -> Result<(), NatsError> {
-    let applied = shared.replica().applied;
-    if message.sequence > applied + 1
-        && let Some(first) = shared.first_behind(applied).await?
-        && first.sequence < message.sequence
-    {
-        take(shared, first).await?;
+    if let Some(left_out) = shared.left_out_before(&message).await? {
+        take(shared, left_out).await?;
         return Err(NatsError::Conflict);
     }
     take(shared, message).await
@@ -185,15 +211,20 @@ async fn receive(shared: &Shared, message: Received) -> Result<(), NatsError> {
 
 /// Applies a message, tells it, and gives its sender the outcome.
 async fn take(shared: &Shared, message: Received) -> Result<(), NatsError> {
+    // Others may be missing in front of it.
+    let has_jumped = message.sequence > shared.replica().applied + 1;
+    if has_jumped {
+        // What is known of these is there by now. Nothing is applied that could not be told if this fails.
+        let settled_at = shared.ask().await?.state.last_sequence;
+        shared.replica().settled_at = settled_at.max(message.sequence);
+    }
     let Some(taken) = apply(shared, message) else { return Ok(()) };
     let (outcome, mut committed) = match taken.applied {
         Some(applied) => (Some(applied.outcome), applied.committed),
         None => (None, vec![]),
     };
-    if taken.has_jumped {
+    if has_jumped {
         committed.insert(0, Committed::Missed(before(taken.sequence)));
-        let settled_at = shared.ask().await?.state.last_sequence;
-        shared.replica().settled_at = settled_at;
     }
     shared.tell(committed).await;
     shared.applied.send_replace(());
@@ -213,19 +244,14 @@ fn apply(shared: &Shared, message: Received) -> Option<Taken> {
     if sequence <= replica.applied {
         return None;
     }
-    let has_jumped = sequence > replica.applied + 1;
-    if has_jumped {
-        // Until it is known how far that goes.
-        replica.settled_at = u64::MAX;
-    }
     let Some(incoming) = incoming else {
         tracing::warn!(sequence, "there is a message in the stream that is not fanfare's");
         (replica.applied, replica.nonce) = (sequence, None);
-        return Some(Taken { sequence, nonce: None, applied: None, has_jumped });
+        return Some(Taken { sequence, nonce: None, applied: None });
     };
     let nonce = Some(incoming.head.nonce);
     let applied = Some(replica.apply(&incoming, &shared.options.retention));
-    Some(Taken { sequence, nonce, applied, has_jumped })
+    Some(Taken { sequence, nonce, applied })
 }
 
 impl Shared {
@@ -237,6 +263,16 @@ impl Shared {
         if tail.send(committed).await.is_err() {
             *self.tail() = TailState::Gone;
         }
+    }
+
+    /// The next message to be applied, if it was left out in front of this one.
+    async fn left_out_before(&self, message: &Received) -> Result<Option<Received>, NatsError> {
+        let applied = self.replica().applied;
+        if message.sequence <= applied + 1 {
+            return Ok(None);
+        }
+        let first = self.first_behind(applied).await?;
+        Ok(first.filter(|first| first.sequence < message.sequence))
     }
 
     /// The first message behind one.

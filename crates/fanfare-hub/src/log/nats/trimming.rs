@@ -2,47 +2,33 @@
 //!
 //! The newest message of the stream is never deleted, so that whoever asks how far it is comes there.
 
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
     NatsError, Shared,
     error::deleted,
-    message::{Forgotten, Kept, Outgoing, What, Why},
-    replica::{Clearable, Outcome},
+    message::{Forgotten, Outgoing, What, Why},
+    replica::{Clearable, Outcome, Replica},
 };
-use crate::{
-    TopicName,
-    log::{Timestamp, index::Restored},
-};
+use crate::{TopicName, log::Timestamp};
 
 /// Requests at a time.
 const AT_ONCE: usize = 32;
-/// Topics that one message says are forgotten.
+/// Topics that one message says are forgotten, and what their names have in bytes: they go into its headers.
 const MOST_FORGOTTEN: usize = 1000;
+const MOST_NAMED: usize = 30_000;
 /// Topics that are cleared of what is not needed, each time.
 const MOST_CLEARED: usize = 10_000;
-/// How often an erasure is tried when other hubs are faster.
+/// How often it is tried to drop something when other hubs are faster.
 const ATTEMPTS: usize = 8;
 
 impl Shared {
     pub(super) async fn trim(&self, now: Timestamp) -> Result<(), NatsError> {
         self.over()?;
         let retention = &self.options.retention;
-        let beyond = self
-            .inquire(|replica| {
-                let beyond = replica.index.beyond(now, retention).into_iter();
-                let kept = beyond.filter_map(|(name, through)| {
-                    let restored = replica.index.to_restore(&name, through)?;
-                    Some((name, restored))
-                });
-                kept.collect::<Vec<_>>()
-            })
-            .await?;
-        let keeping = stream::iter(
-            beyond.into_iter().map(|(name, restored)| self.keep(name, restored, Why::Beyond)),
-        );
-        // Where another hub was faster, the next time will do.
-        keeping.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let beyond = |replica: &Replica| replica.index.beyond(now, retention).into_iter().collect();
+        self.keep_all(Why::Beyond, beyond).await?;
         self.forget(now).await?;
         self.clear().await
     }
@@ -50,46 +36,87 @@ impl Shared {
     pub(super) async fn erase(&self, name: &TopicName) -> Result<bool, NatsError> {
         self.over()?;
         for _ in 0..ATTEMPTS {
-            let known = self.inquire(|replica| replica.index.to_restore(name, u64::MAX)).await?;
-            let Some(known) = known else { return Ok(false) };
-            let restored = Restored { ended: None, ..known };
-            if self.keep(name.clone(), restored, Why::Erased).await? {
+            if !self.inquire(|replica| replica.index.knows(name)).await? {
+                return Ok(false);
+            }
+            if self.keep(name.clone(), u64::MAX, Why::Erased).await? {
                 return Ok(true);
             }
         }
         Err(NatsError::Conflict)
     }
 
+    /// Says what is kept of topics of which something is to be dropped.
+    async fn keep_all(
+        &self,
+        why: Why,
+        found: impl Fn(&Replica) -> Vec<(TopicName, u64)>,
+    ) -> Result<(), NatsError> {
+        let mut left = self.inquire(found).await?;
+        for _ in 0..ATTEMPTS {
+            let keeping = left.iter().map(|(name, through)| {
+                let (name, through) = (name.clone(), *through);
+                self.keep(name, through, why)
+            });
+            let keeping: Vec<_> = keeping.collect();
+            stream::iter(keeping).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+            // The same again: what is beyond the limits by now may be newer.
+            let is_left = |replica: &Replica| {
+                let left = left.iter().filter(|(name, till)| replica.holds(name, *till, why));
+                left.cloned().collect::<Vec<_>>()
+            };
+            left = self.inquire(is_left).await?;
+            if left.is_empty() {
+                break;
+            }
+        }
+        // Where other hubs were faster each time, the next time will do.
+        Ok(())
+    }
+
     /// Says what is kept of a topic; tells whether no other hub was faster.
-    async fn keep(&self, name: TopicName, restored: Restored, why: Why) -> Result<bool, NatsError> {
-        let subject = self.subjects.kept(&name);
-        let (behind, time) = {
+    async fn keep(&self, name: TopicName, through: u64, why: Why) -> Result<bool, NatsError> {
+        let (kept, time) = {
             let replica = self.replica();
-            (replica.kept.get(&name).copied().unwrap_or_default(), replica.time)
+            (replica.to_keep(&name, through, why), replica.time)
         };
-        let kept = Kept { topic: name.as_str().to_owned(), restored, why };
-        let message = Outgoing::of(subject, self.head(time, What::Kept(kept)), Some(behind));
+        let Some((kept, behind)) = kept else { return Ok(false) };
+        let head = self.head(time, What::Kept(kept));
+        let message = Outgoing::of(self.subjects.kept(&name), head, Some(behind));
         match self.send(&message, None).await {
-            Ok(outcome) => Ok(outcome == Outcome::Done),
-            Err(NatsError::Conflict) => Ok(false),
-            Err(error) => Err(error),
+            Ok(Outcome::Done) => return Ok(true),
+            Ok(_) | Err(NatsError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+        let newest = self.newest_kept(&name).await?;
+        self.replica().learn_kept(&name, newest);
+        Ok(false)
+    }
+
+    /// The newest message about what is kept of a topic. Other hubs may have deleted the one that is known here.
+    async fn newest_kept(&self, name: &TopicName) -> Result<Option<u64>, NatsError> {
+        match self.stream.get_last_raw_message_by_subject(&self.subjects.kept(name)).await {
+            Ok(found) => Ok(Some(found.sequence)),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                Ok(None)
+            }
+            Err(error) => Err(NatsError::Nats(error.into())),
         }
     }
 
     /// Forgets topics without events, and keys that are too old.
     async fn forget(&self, now: Timestamp) -> Result<(), NatsError> {
         loop {
-            let ended = self.replica().ended_and_empty(MOST_FORGOTTEN);
-            let over = ended.into_iter().map(|(name, known)| self.keep(name, known, Why::Over));
-            stream::iter(over).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+            let over = |replica: &Replica| replica.ended_and_empty(MOST_FORGOTTEN);
+            self.keep_all(Why::Over, over).await?;
             let (time, count, forgotten, has_old_keys) = {
                 let replica = self.replica();
-                let empty = replica.index.empty().take(MOST_FORGOTTEN);
+                let empty = replica.index.empty();
                 let empty = empty.filter(|(name, _)| !replica.index.has_ended(name));
-                let empty: Vec<_> = empty.collect();
+                let empty: Vec<_> = few(empty).collect();
                 let dropped = replica.index.forgotten_with(empty.iter().map(|(name, _)| *name));
                 let gone = replica.garbage.gone.iter().map(|(name, gone)| (name, gone.newest));
-                let topics = empty.iter().copied().chain(gone.take(MOST_FORGOTTEN));
+                let topics = empty.iter().copied().chain(few(gone));
                 let topics =
                     topics.map(|(name, newest)| (name.as_str().to_owned(), newest)).collect();
                 let keys_from = replica.keys_from(now, &self.options.retention);
@@ -102,9 +129,6 @@ impl Shared {
             }
             let head = self.head(time, What::Forgotten(forgotten));
             self.send(&Outgoing::of(self.subjects.forgotten(), head, None), None).await?;
-            if count < MOST_FORGOTTEN {
-                return Ok(());
-            }
         }
     }
 
@@ -139,6 +163,19 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// As many as one message can name.
+fn few<'a>(
+    topics: impl Iterator<Item = (&'a TopicName, u64)>,
+) -> impl Iterator<Item = (&'a TopicName, u64)> {
+    let mut left = MOST_NAMED;
+    topics.take(MOST_FORGOTTEN).take_while(move |(name, newest)| {
+        let size = serde_json::to_string(&(name.as_str(), newest)).map_or(0, |json| json.len() + 1);
+        let fits = size <= left;
+        left = left.saturating_sub(size);
+        fits
+    })
 }
 
 async fn all(
