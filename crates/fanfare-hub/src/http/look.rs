@@ -19,9 +19,9 @@ use crate::{
 
 /// How many topics or events one answer has, if it is not said, and at most.
 const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
+pub(super) const MAX_LIMIT: usize = 1000;
 /// The data of one answer, in bytes.
-const MAX_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 1024 * 1024;
 /// How long the figures wait for the size of the log.
 const SIZE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -144,7 +144,7 @@ pub(crate) async fn metrics(api: &Api, identity: &Identity) -> Answer {
     Ok(with_type(StatusCode::OK, MEDIA_TYPE, text))
 }
 
-fn limit(query: &Query<'_>) -> Result<usize, Problem> {
+pub(super) fn limit(query: &Query<'_>) -> Result<usize, Problem> {
     let Some(limit) = query.get("limit") else { return Ok(DEFAULT_LIMIT) };
     let limit = limit.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
     limit.ok_or_else(|| Problem::bad_request(format!("limit is a number from 1 to {MAX_LIMIT}")))

@@ -3,6 +3,7 @@
 mod closing;
 mod cors;
 mod detached;
+mod edge;
 mod expiry;
 mod incoming;
 mod kept_alive;
@@ -124,6 +125,8 @@ pub struct Api {
     settings: Arc<Settings>,
     /// Without it everybody may do everything.
     auth: Option<Arc<Auth>>,
+    /// Drawn at random: what the log counts is counted anew by another one.
+    run: u32,
 }
 
 impl Api {
@@ -140,6 +143,7 @@ impl Api {
             limits,
             settings: Arc::new(settings),
             auth: None,
+            run: fastrand::u32(..),
         }
     }
 
@@ -295,6 +299,7 @@ impl Api {
             Route::Events(topic) => {
                 look::events(self, &topic, parts, &self.identify(parts).await?).await
             }
+            Route::Log => edge::answer(self, parts, &self.identify(parts).await?).await,
             Route::Health => Ok(text(StatusCode::OK, "ok\n")),
             Route::Ready => Ok(look::ready(self)),
             Route::Metrics => look::metrics(self, &self.identify(parts).await?).await,
