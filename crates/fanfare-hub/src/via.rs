@@ -180,7 +180,10 @@ mod tests {
         let (told, _) = courses.follow(&news().into(), Via::of(own()), via("d")).unwrap();
         assert_eq!(told, via("10000000, b, c"));
         let other = TopicName::new("other").unwrap();
-        assert_eq!(courses.follow(&other.into(), Via::of(own()), via("b")).unwrap().0, via("10000000"));
+        assert_eq!(
+            courses.follow(&other.into(), Via::of(own()), via("b")).unwrap().0,
+            via("10000000")
+        );
     }
 
     #[test]

@@ -101,11 +101,7 @@ async fn nats(
     Ok(Arc::new(NatsLog::open(&url.0, seed, options).await?))
 }
 
-async fn origin(
-    url: &LogUrl,
-    log: &config::Log,
-    seed: u64,
-) -> Result<Arc<dyn log::Log>, BoxError> {
+async fn origin(url: &LogUrl, log: &config::Log, seed: u64) -> Result<Arc<dyn log::Log>, BoxError> {
     let name = Via::named(&format!("edge-{}", Epoch::from_seed(seed)));
     let token_file = (*log.token_file).clone();
     let options = OriginOptions {

@@ -103,15 +103,14 @@ async fn a_client_moves_between_edges_and_origin_and_misses_and_doubles_nothing(
     const EVENTS: usize = 300;
     let folder = Folder::new();
     let origin = folder.serve(&["--memory"]).await;
-    let edges = [
-        edge(&folder, &origin.url(""), &[]).await,
-        edge(&folder, &origin.url(""), &[]).await,
-    ];
+    let edges =
+        [edge(&folder, &origin.url(""), &[]).await, edge(&folder, &origin.url(""), &[]).await];
     // An edge of an edge.
     let far = edge(&folder, &edges[1].url(""), &[]).await;
     let hubs = [&edges[0], &edges[1], &far, &origin];
     let mut clients = JoinSet::new();
-    for (number, path) in ["/sse/news", "/sse?topic=news&topic=other", "/sse/n*"].iter().enumerate() {
+    for (number, path) in ["/sse/news", "/sse?topic=news&topic=other", "/sse/n*"].iter().enumerate()
+    {
         let urls = hubs.map(|hub| hub.url(path));
         let mut client = Client::opened(&urls[number]).await;
         clients.spawn(async move {
@@ -276,7 +275,8 @@ async fn an_edge_has_the_rights_of_its_token_and_one_topic_that_it_may_not_read_
     let mut client = Client::opened(&edge.url("/sse/news/a")).await;
     assert_eq!(get(&edge.url("/sse/other")).await.0, StatusCode::SERVICE_UNAVAILABLE);
     let token = folder.run(&["token", "--secret-file", "secret", "--publish", "*"]).await.stdout;
-    let publish = crate::support::client().post(origin.url("/sse/news/a")).bearer_auth(token.trim());
+    let publish =
+        crate::support::client().post(origin.url("/sse/news/a")).bearer_auth(token.trim());
     assert_eq!(publish.body("x").send().await.unwrap().status(), StatusCode::OK);
     client.take(1).await;
     assert_eq!(client.data, ["message x"]);

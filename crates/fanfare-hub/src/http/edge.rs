@@ -35,7 +35,8 @@ struct Told {
 
 #[derive(Serialize)]
 struct Topic {
-    topic: String,
+    #[serde(rename = "topic")]
+    name: String,
     events: u64,
     bytes: u64,
     oldest: Option<String>,
@@ -53,7 +54,8 @@ struct Events {
 struct Event {
     id: String,
     topic: String,
-    event: Option<String>,
+    #[serde(rename = "event")]
+    name: Option<String>,
     /// Milliseconds.
     retry: Option<u128>,
     data: String,
@@ -104,7 +106,7 @@ async fn named(api: &Api, selection: &Selection) -> Result<Vec<Topic>, ReadError
     for selector in selection.selectors() {
         if let Selector::Topic(name) = selector {
             let state = api.hub.log().topic(name).await?;
-            topics.extend(state.map(|state| topic(api, state)));
+            topics.extend(state.map(|state| topic(api, &state)));
         }
     }
     Ok(topics)
@@ -120,12 +122,12 @@ async fn listed(
     let behind = query.get("behind").map(|name| TopicName::new(&name)).transpose()?;
     let most = look::MAX_LIMIT.min(most);
     let states = api.hub.log().topics(selection, behind.as_ref(), most).await?;
-    Ok(Some(states.into_iter().map(|state| topic(api, state)).collect()))
+    Ok(Some(states.into_iter().map(|state| topic(api, &state)).collect()))
 }
 
-fn topic(api: &Api, state: TopicState) -> Topic {
+fn topic(api: &Api, state: &TopicState) -> Topic {
     Topic {
-        topic: state.name.to_string(),
+        name: state.name.to_string(),
         events: state.events,
         bytes: state.bytes,
         oldest: state.oldest.map(|oldest| id(api, oldest)),
@@ -166,7 +168,7 @@ fn event(api: &Api, record: Record) -> Event {
     Event {
         id: id(api, position),
         topic: event.topic.to_string(),
-        event: event.name.map(|name| name.as_str().to_owned()),
+        name: event.name.map(|name| name.as_str().to_owned()),
         retry: event.retry.map(|retry| retry.as_millis()),
         data: event.data.to_string(),
         time: time.0,

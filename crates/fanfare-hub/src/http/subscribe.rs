@@ -97,7 +97,9 @@ pub(super) fn follow(
 
 pub(super) fn selection(
     topic: Option<&str>,
-    query: &Query<'_>, most: usize) -> Result<Selection, Problem> {
+    query: &Query<'_>,
+    most: usize,
+) -> Result<Selection, Problem> {
     let named: Vec<_> = query.get_all("topic").take(most + 1).collect();
     let texts = topic.into_iter().chain(named.iter().map(|text| &**text));
     let selectors = texts.map(Selector::new).collect::<Result<Vec<_>, _>>()?;

@@ -78,8 +78,9 @@ struct Route {
 #[derive(Debug)]
 pub(crate) struct Following {
     lane: Arc<Lane>,
-    channels: Vec<(Selector, Channel)>,
-    _listening: Listening,
+    channels: Box<[(Selector, Channel)]>,
+    /// What has the log tell of that. There is one for each stream, and mostly it is none, so it is small then.
+    _listening: Option<Box<Listening>>,
 }
 
 impl Lane {
@@ -101,6 +102,7 @@ impl Lane {
         let mut follow = |selector| channels.follow(selector, representation, after, self);
         let followed = selection.selectors().iter().map(&mut follow).collect();
         drop(channels);
+        let listening = listening.until_dropped.is_some().then(|| Box::new(listening));
         Following { lane: self.clone(), channels: followed, _listening: listening }
     }
 

@@ -12,7 +12,8 @@ mod redis;
 mod retention;
 
 use std::{
-    error, fmt,
+    any::Any,
+    error,
     future::{pending, ready},
     pin::Pin,
     time::{Duration, SystemTime},
@@ -205,18 +206,12 @@ pub enum Committed {
 }
 
 /// From where on the tail tells of what is followed; it does until this is dropped.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Listening {
     /// What lies behind this position is told.
     pub after: Position,
     /// Ends it when it is dropped.
-    pub until_dropped: Option<Box<dyn Send + Sync>>,
-}
-
-impl fmt::Debug for Listening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listening").field("after", &self.after).finish_non_exhaustive()
-    }
+    pub until_dropped: Option<Box<dyn Any + Send + Sync>>,
 }
 
 /// What has become durable, as it does. Given once; ends when the log is closed.

@@ -20,7 +20,9 @@ pub(crate) enum OriginError {
     Refused { status: StatusCode, detail: String },
     #[error("the stream of what is followed is refused")]
     Stream(#[source] fanfare_client::Error),
-    #[error("what it answers is not what a hub says of its log: is that the address of a hub, and of this version?")]
+    #[error(
+        "what it answers is not what a hub says of its log: is that the address of a hub, and of this version?"
+    )]
     Foreign,
     #[error("the log of the origin has lost events that it had, or is another one")]
     Replaced,

@@ -18,7 +18,8 @@ pub(super) struct Question {
     listed: Option<(usize, Option<String>)>,
 }
 
-const LITERAL: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/').remove(b'*');
+const LITERAL: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/').remove(b'*');
 
 impl Question {
     pub(super) fn of(selection: &Selection) -> Self {

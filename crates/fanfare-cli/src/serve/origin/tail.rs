@@ -24,9 +24,9 @@ use tokio::{
 };
 
 use super::{
-    Origin, OriginError, Question,
+    Origin, OriginError, Question, lock,
     look::{self, Seen},
-    lock, question,
+    question,
     told::Envelope,
 };
 use crate::stderr::chain;

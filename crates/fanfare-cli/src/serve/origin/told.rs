@@ -78,7 +78,9 @@ impl Told {
             Some(id) => epoch.position(id),
             None => Some(Position::START),
         };
-        let states = |topics: Vec<Topic>| topics.into_iter().map(|topic| topic.state(epoch)).collect::<Option<Vec<_>>>();
+        let states = |topics: Vec<Topic>| {
+            topics.into_iter().map(|topic| topic.state(epoch)).collect::<Option<Vec<_>>>()
+        };
         let record = |event: Event| event.envelope.record(epoch.position(&event.id)?);
         let records = text.events.into_iter().map(record).collect::<Option<_>>()?;
         Some(Self {

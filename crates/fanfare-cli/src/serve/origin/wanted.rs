@@ -81,7 +81,10 @@ impl Wanted {
     fn covered_after(&self, selection: &Selection) -> Option<Position> {
         let wants = lock(&self.wants);
         let after = |selector| wants.get(selector).and_then(|want| want.after);
-        selection.selectors().iter().try_fold(Position::START, |most, one| Some(most.max(after(one)?)))
+        selection
+            .selectors()
+            .iter()
+            .try_fold(Position::START, |most, one| Some(most.max(after(one)?)))
     }
 
     /// Is ready when something is wanted that is not followed.
