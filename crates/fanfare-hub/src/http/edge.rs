@@ -19,7 +19,7 @@ use crate::{
 struct Told {
     epoch: String,
     /// What `drops` counts from.
-    run: u32,
+    run: u64,
     drops: u64,
     kept_after: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -125,8 +125,8 @@ pub struct Api {
     settings: Arc<Settings>,
     /// Without it everybody may do everything.
     auth: Option<Arc<Auth>>,
-    /// Drawn at random: what the log counts is counted anew by another one.
-    run: u32,
+    /// When it began, in milliseconds since 1970: what the log counts is counted anew by a later one.
+    run: u64,
 }
 
 impl Api {
@@ -136,6 +136,7 @@ impl Api {
         // That one is given without being offered.
         settings.codings.retain(|coding| *coding != Coding::Identity);
         let limits = Arc::new(Limits::new(settings.limits.clone()));
+        let run = hub.now().0;
         Self {
             hub,
             sse,
@@ -143,7 +144,7 @@ impl Api {
             limits,
             settings: Arc::new(settings),
             auth: None,
-            run: fastrand::u32(..),
+            run,
         }
     }
 

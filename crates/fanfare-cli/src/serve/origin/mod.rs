@@ -93,18 +93,18 @@ enum State {
 /// Makes one number of what each run of the origin counts anew.
 #[derive(Debug)]
 struct Drops {
-    run: u32,
+    run: u64,
     base: u64,
     highest: u64,
 }
 
 impl Drops {
     /// Where the origin was started anew, something may have been dropped without being counted.
-    fn count(&mut self, told: &Told) -> u64 {
-        if told.run != self.run {
-            (self.run, self.base) = (told.run, self.highest + 1);
+    fn count(&mut self, run: u64, drops: u64) -> u64 {
+        if run != self.run {
+            (self.run, self.base) = (run, self.highest + 1);
         }
-        let count = self.base + told.drops;
+        let count = self.base + drops;
         self.highest = self.highest.max(count);
         count
     }
@@ -264,7 +264,7 @@ impl Log for OriginLog {
     }
 
     fn drops(&self, selection: &Selection, after: Position) -> Answer<'_, Result<u64, ReadError>> {
-        let drops = |told: &Told| lock(&self.0.drops).count(told);
+        let drops = |told: &Told| lock(&self.0.drops).count(told.run, told.drops);
         self.0.know(Question::of(selection).after(after), drops)
     }
 
@@ -323,5 +323,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl fmt::Debug for OriginLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OriginLog").field("epoch", &self.0.epoch).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_run_of_the_origin_counts_as_a_drop() {
+        let mut drops = Drops { run: 1, base: 0, highest: 0 };
+        let counts = [(1, 0), (1, 7), (1, 3), (2, 0), (2, 1)];
+        assert_eq!(counts.map(|(run, count)| drops.count(run, count)), [0, 7, 3, 8, 9]);
     }
 }

@@ -78,3 +78,19 @@ pub(super) fn topics(selection: &Selection) -> String {
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, &LITERAL).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use fanfare_hub::Selector;
+
+    use super::*;
+
+    #[test]
+    fn a_question_is_a_query() {
+        let selectors = ["a&b", "ü/*"].map(|text| Selector::new(text).unwrap());
+        let question = Question::of(&Selection::new(selectors)).after(Position(7)).last(2);
+        let query = question.to_query(Some(Epoch::from_seed(1)));
+        assert_eq!(query, "topic=a%26b&topic=%C3%BC/*&after=10000000-7&last=2");
+        assert_eq!(Question::default().to_query(None), "");
+    }
+}

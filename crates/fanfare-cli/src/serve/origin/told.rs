@@ -14,7 +14,7 @@ use serde::Deserialize;
 pub(super) struct Told {
     pub(super) epoch: Epoch,
     /// What drops are counted from.
-    pub(super) run: u32,
+    pub(super) run: u64,
     pub(super) drops: u64,
     pub(super) newest: Position,
     pub(super) kept_after: Position,
@@ -29,7 +29,7 @@ pub(super) struct Told {
 #[derive(Deserialize)]
 struct Text {
     epoch: String,
-    run: u32,
+    run: u64,
     drops: u64,
     newest: String,
     kept_after: String,
@@ -44,7 +44,8 @@ struct Text {
 
 #[derive(Deserialize)]
 struct Topic {
-    topic: String,
+    #[serde(rename = "topic")]
+    name: String,
     events: u64,
     bytes: u64,
     oldest: Option<String>,
@@ -105,7 +106,7 @@ impl Topic {
             None => Some(None),
         };
         Some(TopicState {
-            name: TopicName::new(&self.topic).ok()?,
+            name: TopicName::new(&self.name).ok()?,
             events: self.events,
             bytes: self.bytes,
             oldest: place(self.oldest)?,
