@@ -211,14 +211,19 @@ impl Tailing {
     async fn take(&mut self, come: Vec<Come>) -> Result<(), Arc<OriginError>> {
         let mut committed = vec![];
         for (item, at) in come {
-            match self.read(item, at)? {
-                Word::Event(event) => committed.push(event),
-                Word::Opened => self.opened(),
-                Word::Gap => {
+            match self.read(item, at) {
+                Ok(Word::Event(event)) => committed.push(event),
+                Ok(Word::Opened) => self.opened(),
+                Ok(Word::Gap) => {
                     self.tell(mem::take(&mut committed)).await;
                     self.miss().await?;
                 }
-                Word::Nothing => {}
+                Ok(Word::Nothing) => {}
+                // What came before it is told all the same.
+                Err(error) => {
+                    self.tell(committed).await;
+                    return Err(error);
+                }
             }
         }
         self.tell(committed).await;
@@ -281,9 +286,10 @@ impl Tailing {
         }
         let envelope: Option<Envelope> = serde_json::from_str(event.data()).ok();
         let record = envelope.and_then(|envelope| envelope.record(at));
+        let record = record.ok_or(OriginError::Foreign)?;
         self.place = at;
         self.origin.heard_of(at);
-        Ok(Word::Event(Committed::Event(record.ok_or(OriginError::Foreign)?)))
+        Ok(Word::Event(Committed::Event(record)))
     }
 
     fn name(&self, opened: &Opened) {
