@@ -284,9 +284,11 @@ async fn an_edge_has_the_rights_of_its_token_and_one_topic_that_it_may_not_read_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_relays_from_its_own_edge_is_told_that_it_would_follow_itself() {
-    let (folder, addresses) = (Folder::new(), [free(), free()]);
-    let back = format!("http://{}/sse/news", addresses[1]);
-    let origin = serve_at(&folder, &addresses[0], &["--memory", "--relay", &back]).await;
-    let _edge = serve_at(&folder, &addresses[1], &["--log", &origin.url("")]).await;
+    let (folder, here) = (Folder::new(), Folder::new());
+    let origin = folder.serve(&[]).await;
+    let (url, address) = (origin.url(""), origin.url("").replace("http://", ""));
+    let edge = edge(&here, &url, &[]).await;
+    origin.stop().await;
+    let origin = serve_at(&folder, &address, &["--relay", &edge.url("/sse/news")]).await;
     origin.says("hubs relay from each other in a circle").await;
 }
