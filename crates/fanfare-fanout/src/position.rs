@@ -51,6 +51,20 @@ impl Epoch {
         }))
     }
 
+    /// The epoch of this name; `None` for a text that is none.
+    ///
+    /// ```
+    /// use fanfare_fanout::Epoch;
+    ///
+    /// assert_eq!(Epoch::from_name("10000000"), Some(Epoch::from_seed(1)));
+    /// assert_eq!(Epoch::from_name("1000000u"), None);
+    /// assert_eq!(Epoch::from_name("1"), None);
+    /// ```
+    pub fn from_name(name: &str) -> Option<Self> {
+        let letters = name.as_bytes().try_into().ok()?;
+        name.bytes().all(|letter| Self::ALPHABET.contains(&letter)).then_some(Self(letters))
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

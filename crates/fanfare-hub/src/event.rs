@@ -34,6 +34,8 @@ pub(crate) struct Representation {
 struct Envelope<'a> {
     topic: &'a str,
     event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<u128>,
     data: &'a str,
     /// Milliseconds since 1970.
     time: u64,
@@ -60,8 +62,10 @@ pub(crate) fn of_record(record: &Record, format: Format) -> Event {
         Format::Envelope => {
             let event = name.as_ref().map_or(Event::DEFAULT_NAME, |name| name.as_str());
             let time = record.time.0;
+            let retry = retry.map(|retry| retry.as_millis());
+            let envelope = Envelope { topic: topic.as_str(), event, retry, data, time };
             // Strings and numbers always serialise.
-            Event::json(&Envelope { topic: topic.as_str(), event, data, time }).unwrap_or_default()
+            Event::json(&envelope).unwrap_or_default()
         }
     };
     let event = named(event);

@@ -204,7 +204,12 @@ impl Hub {
             Ok(_) => self.0.health.succeeded(attempt),
             Err(AppendError::Unavailable(_)) => self.0.health.failed(),
             // It does not concern all publishes, or not for long.
-            Err(AppendError::Ended(_) | AppendError::Full(_) | AppendError::TooLarge(_)) => {}
+            Err(
+                AppendError::Ended(_)
+                | AppendError::Full(_)
+                | AppendError::TooLarge(_)
+                | AppendError::Elsewhere(_),
+            ) => {}
         }
         let appended = outcome?;
         let metrics = &self.0.observer.metrics;

@@ -352,7 +352,8 @@ mod tests {
                 coding: crate::Coding::Identity,
             };
             // It is followed until the end.
-            std::mem::forget(roster.live.follow(&name.into(), representation));
+            let listening = crate::log::Listening::default();
+            std::mem::forget(roster.live.follow(&name.into(), representation, listening));
         }
         let bytes = roster.report().content.len();
         assert!((2000..3000).contains(&bytes), "{bytes}");

@@ -149,7 +149,8 @@ impl Followed {
         representation: Representation,
     ) -> Result<Self, ReadError> {
         // Followed first: what ends or is appended from here on is noticed.
-        let following = live.follow(selection, representation);
+        let listening = log.listen(selection).await?;
+        let following = live.follow(selection, representation, listening);
         let mut end = Some(Position::START);
         for selector in selection.selectors() {
             let ended = match selector {

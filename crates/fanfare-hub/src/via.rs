@@ -50,7 +50,14 @@ impl Via {
         HeaderValue::try_from(self.to_string()).ok()
     }
 
-    fn then(&self, further: &Self) -> Self {
+    /// What a hub says of itself that has the log of another one, and so its epoch.
+    pub fn named(name: &str) -> Self {
+        Self(vec![name.into()])
+    }
+
+    /// These, and behind them further ones.
+    #[must_use]
+    pub fn then(&self, further: &Self) -> Self {
         Self(self.0.iter().chain(&further.0).take(MOST).cloned().collect())
     }
 
@@ -108,16 +115,17 @@ impl Courses {
         checked
     }
 
-    /// A hub follows the selection from now on. Gives what it is to be told.
+    /// A hub follows the selection from now on. Gives what it is to be told, beginning with what this hub is and
+    /// where it has its log from.
     pub(crate) fn follow(
         self: &Arc<Self>,
         selection: &Selection,
-        own: Epoch,
+        own: Via,
         via: Via,
     ) -> Result<(Via, Follower), Circle> {
         let mut courses = self.lock();
         let selected = || courses.iter().filter(|(topic, _)| selection.matches(topic));
-        let told = selected().fold(Via::of(own), |told, (_, course)| told.then(&course.upstream));
+        let told = selected().fold(own, |told, (_, course)| told.then(&course.upstream));
         via.check(&told)?;
         let via = Arc::new(via);
         for (_, course) in courses.iter_mut().filter(|(topic, _)| selection.matches(topic)) {
@@ -169,10 +177,13 @@ mod tests {
     fn whoever_asks_is_told_the_whole_way() {
         let courses = relayed();
         courses.came(&news(), own(), via("b, c")).unwrap();
-        let (told, _) = courses.follow(&news().into(), own(), via("d")).unwrap();
+        let (told, _) = courses.follow(&news().into(), Via::of(own()), via("d")).unwrap();
         assert_eq!(told, via("10000000, b, c"));
         let other = TopicName::new("other").unwrap();
-        assert_eq!(courses.follow(&other.into(), own(), via("b")).unwrap().0, via("10000000"));
+        assert_eq!(
+            courses.follow(&other.into(), Via::of(own()), via("b")).unwrap().0,
+            via("10000000")
+        );
     }
 
     #[test]
@@ -180,17 +191,17 @@ mod tests {
         let courses = relayed();
         courses.came(&news(), own(), via("b, c")).unwrap();
         assert_eq!(
-            courses.follow(&news().into(), own(), via("c")).unwrap_err(),
+            courses.follow(&news().into(), Via::of(own()), via("c")).unwrap_err(),
             Circle("c".into())
         );
-        assert!(courses.follow(&news().into(), own(), via("10000000")).is_err());
+        assert!(courses.follow(&news().into(), Via::of(own()), via("10000000")).is_err());
         assert!(courses.came(&news(), own(), via("b, 10000000")).is_err());
     }
 
     #[test]
     fn hubs_that_ask_each_other_at_once_find_out() {
         let courses = relayed();
-        let (_, follower) = courses.follow(&news().into(), own(), via("b")).unwrap();
+        let (_, follower) = courses.follow(&news().into(), Via::of(own()), via("b")).unwrap();
         assert!(courses.came(&news(), own(), via("b")).is_err());
         drop(follower);
         assert!(courses.came(&news(), own(), via("b")).is_ok());
@@ -199,7 +210,7 @@ mod tests {
     #[test]
     fn nobody_keeps_a_topic_from_coming_by_saying_the_name_of_its_upstream() {
         let courses = relayed();
-        let liar = courses.follow(&news().into(), own(), via("b")).unwrap();
+        let liar = courses.follow(&news().into(), Via::of(own()), via("b")).unwrap();
         assert!(courses.came(&news(), own(), via("b")).is_err());
         courses.ask(&news());
         assert!(courses.came(&news(), own(), via("b")).is_ok());

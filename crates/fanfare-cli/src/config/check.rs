@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::{Settings, Sources, load, place, reference, table::Setting};
+use super::{Engine, Settings, Sources, load, place, reference, table::Setting};
 use crate::{failure::Failure, output};
 
 const CHECK: &str = "\
@@ -77,6 +77,15 @@ pub(super) fn values(settings: &Settings, wrong: &mut Vec<String>) {
     if name.as_ref().is_some_and(|name| !(1..=LONGEST_NAME).contains(&name.len())) {
         let what = format!("server.name: it is 1 to {LONGEST_NAME} bytes long");
         wrong.push(format!("{}: {what}", place(name.origin())));
+    }
+    let is_edge = settings.log.url.as_ref().is_some_and(|url| url.engine() == Engine::Origin);
+    if is_edge && !settings.top.relay.0.is_empty() {
+        let what = "relay: an edge keeps nothing, let the origin of log.url relay";
+        wrong.push(format!("{}: {what}", place(settings.top.relay.origin())));
+    }
+    if !is_edge && settings.log.token_file.is_some() {
+        let what = "log.token_file: it means nothing without the URL of a hub in log.url";
+        wrong.push(format!("{}: {what}", place(settings.log.token_file.origin())));
     }
     for (key, time) in times(settings).into_iter().filter(|(_, time)| time.is_zero()) {
         wrong.push(format!("{}: {key}: it cannot be zero", place(time.origin())));

@@ -104,11 +104,18 @@ settings! {
         /// `USER:PASSWORD@` or `TOKEN@` before the host where there are such, and more servers
         /// of a cluster behind commas. What an answer to a publish promises is then what these are set up
         /// to promise (docs/operating.md).
+        /// `http://HOST:PORT` or `https://` of a hub makes this one an edge of it, its origin: it keeps nothing,
+        /// has each followed topic from there, and ids are the same on both.
         url: Option<LogUrl> = None,
+        /// The file with the token that an edge sends its origin. It is read again when the token is refused or
+        /// has expired.
+        token_file: Option<PathBuf> = None,
+        /// How long an edge follows a topic on that nobody follows there any more.
+        linger: Duration = Duration::from_secs(30),
         /// The name of a log that hubs share: what all its keys in Redis begin with, or the stream in NATS. Logs
         /// with different names do not know each other.
         name: String = "fanfare".to_owned(),
-        /// How long a log that hubs share may take to answer. Publishes are answered 503 beyond it.
+        /// How long a log that hubs share, or the origin of an edge, may take to answer. Publishes are answered 503 beyond it.
         patience: Duration = Duration::from_secs(5),
         /// On how many servers of a cluster of NATS each event is kept.
         replicas: NonZeroUsize = at_least_one!(NonZeroUsize, 1),

@@ -100,11 +100,17 @@ impl std::fmt::Debug for LogUrl {
 pub(crate) enum Engine {
     Redis,
     Nats,
+    /// Another hub.
+    Origin,
 }
 
 impl LogUrl {
     pub(crate) fn engine(&self) -> Engine {
-        if self.0.starts_with("redis") { Engine::Redis } else { Engine::Nats }
+        match self.0.split(':').next() {
+            Some("http" | "https") => Engine::Origin,
+            Some("nats" | "tls") => Engine::Nats,
+            _ => Engine::Redis,
+        }
     }
 
     pub(crate) fn without_credentials(&self) -> String {
@@ -512,7 +518,7 @@ impl Scalar for TopicName {
 
 impl Scalar for LogUrl {
     kinds!(
-        "the address of a log that hubs share, such as \"nats://127.0.0.1:4222\" or \"redis://127.0.0.1:6379\""
+        "the address of a log that hubs share, such as \"nats://127.0.0.1:4222\" or \"redis://127.0.0.1:6379\", or that of a hub, such as \"https://hub.example\""
     );
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -528,8 +534,9 @@ impl Scalar for LogUrl {
             schemes.push(scheme.to_owned());
         }
         let is_nats = schemes.iter().all(|scheme| ["nats", "tls"].contains(&&**scheme));
-        let is_redis = matches!(&*schemes, [one] if ["redis", "rediss"].contains(&&**one));
-        if is_nats || is_redis { Ok(Self(text.to_owned())) } else { Err(wrong()) }
+        let others = ["redis", "rediss", "http", "https"];
+        let is_other = matches!(&*schemes, [one] if others.contains(&&**one));
+        if is_nats || is_other { Ok(Self(text.to_owned())) } else { Err(wrong()) }
     }
 
     fn write(&self) -> String {

@@ -6,6 +6,7 @@ mod options;
 // From settings to the parts of a hub.
 mod error;
 mod messages;
+mod origin;
 mod parts;
 
 // While it serves.

@@ -32,6 +32,7 @@ Examples:
   fanfare serve --memory --listen 127.0.0.1:0
   fanfare serve --listen 0.0.0.0:8080 --secret-file secret.txt
   fanfare serve --relay https://hub.example/sse/news
+  fanfare serve --log https://hub.example
   fanfare serve --config hub.toml --set limits.max_body=4MiB
   FANFARE_LOG_DURABILITY=interval fanfare serve --print-config";
 
@@ -83,7 +84,10 @@ pub(crate) struct Options {
     /// Keep events in memory only
     #[arg(long, help_heading = "Log")]
     memory: bool,
-    /// Share the log of this address with other hubs: redis://HOST:PORT
+    /// Share the log of this address with other hubs, or have it from a hub
+    ///
+    /// redis://HOST:PORT or nats://HOST:PORT is a log that hubs share. http://HOST:PORT or https:// is a hub:
+    /// this one becomes an edge of it, and keeps nothing.
     #[arg(long, value_name = "URL", help_heading = "Log", conflicts_with_all = ["data", "memory"])]
     log: Option<String>,
     /// When a publish is answered: sync, interval or none [default: sync]

@@ -10,7 +10,7 @@ use std::{
 use ::http::HeaderValue;
 use fanfare_fanout::{Bounds, Epoch};
 use fanfare_hub::{
-    Relay,
+    Relay, Via,
     auth::{self, Auth, KeySource},
     http, limits,
     log::{
@@ -20,7 +20,10 @@ use fanfare_hub::{
     server::{self, Tls},
 };
 
-use super::ServeError;
+use super::{
+    ServeError,
+    origin::{Access, OriginLog, OriginOptions},
+};
 use crate::{
     config::{self, Durable, Engine, LogUrl, Settings, Storage},
     http_client,
@@ -53,6 +56,7 @@ pub(super) async fn log(settings: &Settings, seed: u64) -> Result<OpenedLog, Ser
         let opened = match url.engine() {
             Engine::Redis => redis(url, &settings.log, retention, seed).await,
             Engine::Nats => nats(url, &settings.log, retention, seed).await,
+            Engine::Origin => origin(url, &settings.log, seed).await,
         };
         let opened =
             opened.map_err(|error| ServeError::Shared { at: url.without_credentials(), error });
@@ -96,6 +100,18 @@ async fn nats(
         max_bytes: log.max_stored.map(|size| size.0),
     };
     Ok(Arc::new(NatsLog::open(&url.0, seed, options).await?))
+}
+
+async fn origin(url: &LogUrl, log: &config::Log, seed: u64) -> Result<Arc<dyn log::Log>, BoxError> {
+    let name = Via::named(&format!("edge-{}", Epoch::from_seed(seed)));
+    let token_file = (*log.token_file).clone();
+    let options = OriginOptions {
+        access: Access::new(url.0.parse()?, token_file, &name),
+        patience: *log.patience,
+        linger: *log.linger,
+        name,
+    };
+    Ok(Arc::new(OriginLog::open(options).await?))
 }
 
 fn retention(settings: &Settings) -> Retention {

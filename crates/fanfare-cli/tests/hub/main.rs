@@ -21,6 +21,9 @@ mod sharing;
 // `serve --relay`: topics that follow streams elsewhere.
 mod relaying;
 
+// `serve --log` with the URL of another hub.
+mod edges;
+
 // `pub` in all its modes, against a hub.
 mod publishing;
 

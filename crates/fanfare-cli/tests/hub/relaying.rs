@@ -1,10 +1,9 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::{
@@ -12,10 +11,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
-    time::interval,
 };
 
-use crate::support::{Folder, Hub, within};
+use crate::support::{Folder, Hub, client, free, publish, serve_at, told, until, within};
 
 /// A server that is no hub. What it answers, one connection after the other, it was told: headers, an empty
 /// line, and events. With the last answer the connection stays open.
@@ -75,65 +73,10 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
-    let mut looks = interval(Duration::from_millis(5));
-    let looking = async {
-        while !is_so().await {
-            looks.tick().await;
-        }
-    };
-    within(what, looking).await;
-}
-
-/// An address that was free just now.
-fn free() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
-async fn serve_at(folder: &Folder, address: &str, words: &[&str]) -> Hub {
-    let address = format!("server.listen={address}");
-    folder.serve(&[&["--set", &address], words].concat()).await
-}
-
-/// For requests that go straight to a hub.
-fn client() -> Client {
-    // Another test may have done it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().no_proxy().build().unwrap()
-}
-
-/// Publishes under a key until it is answered.
-async fn publish(url: &str, data: &str) {
-    let client = client();
-    let mut tries = interval(Duration::from_millis(20));
-    let publishing = async {
-        loop {
-            tries.tick().await;
-            let request = client.post(url).header("idempotency-key", data).body(data.to_owned());
-            if let Ok(answer) = request.send().await
-                && answer.status() == StatusCode::OK
-            {
-                return;
-            }
-        }
-    };
-    within("an answer", publishing).await;
-}
-
 /// Names and data.
 async fn all(folder: &Folder, hub: &Hub, count: usize) -> Vec<String> {
     let events = folder.events(hub, "/sse/news?from=earliest", count).await;
     events.iter().map(|line| told(line)).collect()
-}
-
-fn told(line: &str) -> String {
-    let event: Value = serde_json::from_str(line).unwrap();
-    let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-    match &*text("event") {
-        "gap" => format!("gap {}", text("data")),
-        _ => text("data"),
-    }
 }
 
 fn numbers(count: usize) -> Vec<String> {

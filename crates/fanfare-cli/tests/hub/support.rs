@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
+use reqwest::{Client, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -132,6 +134,61 @@ impl Folder {
         let end = self.run(&["sub", &url, "--quiet", "--json", "--count", &count]).await;
         assert_eq!(end.status, Some(0), "{end:?}");
         end.stdout.lines().map(str::to_owned).collect()
+    }
+}
+
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    let mut looks = interval(Duration::from_millis(5));
+    let looking = async {
+        while !is_so().await {
+            looks.tick().await;
+        }
+    };
+    within(what, looking).await;
+}
+
+/// An address that was free just now.
+pub(crate) fn free() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+pub(crate) async fn serve_at(folder: &Folder, address: &str, words: &[&str]) -> Hub {
+    let address = format!("server.listen={address}");
+    folder.serve(&[&["--set", &address], words].concat()).await
+}
+
+/// For requests that go straight to a hub.
+pub(crate) fn client() -> Client {
+    // Another test may have done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy().build().unwrap()
+}
+
+/// Publishes under a key until it is answered.
+pub(crate) async fn publish(url: &str, data: &str) {
+    let client = client();
+    let mut tries = interval(Duration::from_millis(20));
+    let publishing = async {
+        loop {
+            tries.tick().await;
+            let request = client.post(url).header("idempotency-key", data).body(data.to_owned());
+            if let Ok(answer) = request.send().await
+                && answer.status() == StatusCode::OK
+            {
+                return;
+            }
+        }
+    };
+    within("an answer", publishing).await;
+}
+
+pub(crate) fn told(line: &str) -> String {
+    let event: Value = serde_json::from_str(line).unwrap();
+    let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+    match &*text("event") {
+        "gap" => format!("gap {}", text("data")),
+        _ => text("data"),
     }
 }
 

@@ -19,9 +19,9 @@ use crate::{
 
 /// How many topics or events one answer has, if it is not said, and at most.
 const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
+pub(super) const MAX_LIMIT: usize = 1000;
 /// The data of one answer, in bytes.
-const MAX_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 1024 * 1024;
 /// How long the figures wait for the size of the log.
 const SIZE_PATIENCE: Duration = Duration::from_secs(1);
 

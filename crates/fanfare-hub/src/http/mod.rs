@@ -3,6 +3,7 @@
 mod closing;
 mod cors;
 mod detached;
+mod edge;
 mod expiry;
 mod incoming;
 mod kept_alive;
@@ -125,6 +126,8 @@ pub struct Api {
     settings: Arc<Settings>,
     /// Without it everybody may do everything.
     auth: Option<Arc<Auth>>,
+    /// When it began, in milliseconds since 1970: what the log counts is counted anew by a later one.
+    run: u64,
 }
 
 impl Api {
@@ -134,6 +137,7 @@ impl Api {
         // That one is given without being offered.
         settings.codings.retain(|coding| *coding != Coding::Identity);
         let limits = Arc::new(Limits::new(settings.limits.clone()));
+        let run = hub.now().0;
         Self {
             hub,
             sse,
@@ -141,6 +145,7 @@ impl Api {
             limits,
             settings: Arc::new(settings),
             auth: None,
+            run,
         }
     }
 
@@ -296,6 +301,7 @@ impl Api {
             Route::Events(topic) => {
                 look::events(self, &topic, parts, &self.identify(parts).await?).await
             }
+            Route::Log => edge::answer(self, parts, &self.identify(parts).await?).await,
             Route::Health => Ok(text(StatusCode::OK, "ok\n")),
             Route::Ready => Ok(look::ready(self)),
             Route::Metrics => look::metrics(self, &self.identify(parts).await?).await,

@@ -206,6 +206,10 @@ impl From<AppendError> for Problem {
             AppendError::TooLarge(error) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{error}: publish less at once"))
             }
+            AppendError::Elsewhere(origin) => Self::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                format!("this hub has its log from {origin}: publish and erase there"),
+            ),
             AppendError::Full(_) => {
                 tracing::error!(error = chain(&error), "nothing can be published");
                 Self::new(
@@ -222,7 +226,7 @@ impl From<AppendError> for Problem {
             }
         }
         .with_headers(
-            (!matches!(error, AppendError::Ended(_) | AppendError::TooLarge(_)))
+            matches!(error, AppendError::Full(_) | AppendError::Unavailable(_))
                 .then_some((header::RETRY_AFTER, RETRY_AFTER)),
         )
     }

@@ -17,6 +17,8 @@ pub(crate) enum Route {
     Topics,
     /// `/topics/{topic}/events`
     Events(TopicName),
+    /// `/log`
+    Log,
     /// `/healthz`
     Health,
     /// `/readyz`
@@ -42,6 +44,7 @@ impl Route {
         match path {
             "/sse" => Ok(Self::Stream(None)),
             "/topics" => Ok(Self::Topics),
+            "/log" => Ok(Self::Log),
             "/healthz" => Ok(Self::Health),
             "/readyz" => Ok(Self::Ready),
             "/metrics" => Ok(Self::Metrics),

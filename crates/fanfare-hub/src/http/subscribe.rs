@@ -81,20 +81,25 @@ pub(crate) async fn subscribe(
 }
 
 /// A hub that follows this one is told where the stream comes from, unless that is the hub itself.
-fn follow(
+pub(super) fn follow(
     api: &Api,
     selection: &Selection,
     request: &Parts,
 ) -> Result<Option<(Via, Follower)>, Problem> {
     let Some(via) = Via::read(&request.headers) else { return Ok(None) };
-    let followed = api.hub.courses().follow(selection, api.hub.epoch(), via);
+    let own = Via::of(api.hub.epoch()).then(&api.hub.log().via());
+    let followed = api.hub.courses().follow(selection, own, via);
     followed.map(Some).map_err(|circle| {
         let detail = format!("{circle}: hubs relay from each other in a circle, leave one out");
         Problem::new(StatusCode::LOOP_DETECTED, detail)
     })
 }
 
-fn selection(topic: Option<&str>, query: &Query<'_>, most: usize) -> Result<Selection, Problem> {
+pub(super) fn selection(
+    topic: Option<&str>,
+    query: &Query<'_>,
+    most: usize,
+) -> Result<Selection, Problem> {
     let named: Vec<_> = query.get_all("topic").take(most + 1).collect();
     let texts = topic.into_iter().chain(named.iter().map(|text| &**text));
     let selectors = texts.map(Selector::new).collect::<Result<Vec<_>, _>>()?;

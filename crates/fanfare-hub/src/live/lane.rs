@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::{
     Coding, Selection, Selector, TopicName,
     event::{self, Representation},
-    log::{Committed, Record},
+    log::{Committed, Listening, Record},
 };
 
 /// Channels, and how far they are.
@@ -51,6 +51,8 @@ struct Channels {
 struct Followed {
     representation: Representation,
     channel: Channel,
+    /// It is given what lies behind this position.
+    after: Position,
     followers: usize,
 }
 
@@ -66,6 +68,8 @@ enum Ready {
 /// Which events a channel is to be given.
 struct Route {
     channel: Channel,
+    /// Those behind this position.
+    after: Position,
     representation: Representation,
     events: Vec<(Position, Event)>,
 }
@@ -74,7 +78,9 @@ struct Route {
 #[derive(Debug)]
 pub(crate) struct Following {
     lane: Arc<Lane>,
-    channels: Vec<(Selector, Channel)>,
+    channels: Box<[(Selector, Channel)]>,
+    /// What has the log tell of that. There is one for each stream, and mostly it is none, so it is small then.
+    _listening: Option<Box<Listening>>,
 }
 
 impl Lane {
@@ -89,12 +95,15 @@ impl Lane {
         self: &Arc<Self>,
         selection: &Selection,
         representation: Representation,
+        listening: Listening,
     ) -> Following {
         let mut channels = self.channels();
-        let mut follow = |selector| channels.follow(selector, representation, self);
+        let after = listening.after.max(channels.routed);
+        let mut follow = |selector| channels.follow(selector, representation, after, self);
         let followed = selection.selectors().iter().map(&mut follow).collect();
         drop(channels);
-        Following { lane: self.clone(), channels: followed }
+        let listening = listening.until_dropped.is_some().then(|| Box::new(listening));
+        Following { lane: self.clone(), channels: followed, _listening: listening }
     }
 
     pub(super) fn is_unfollowed(&self) -> bool {
@@ -135,7 +144,7 @@ impl Lane {
 
     /// What a channel is given. What is compressed once is a block for all who take the same.
     fn ready(&self, route: Route, blocks: &mut Blocks) -> (Channel, Ready) {
-        let Route { channel, representation, events } = route;
+        let Route { channel, representation, events, .. } = route;
         if representation.coding == Coding::Identity {
             return (channel, Ready::Events(events));
         }
@@ -310,6 +319,7 @@ impl Channels {
         &mut self,
         selector: &Selector,
         representation: Representation,
+        after: Position,
         lane: &Lane,
     ) -> (Selector, Channel) {
         if let Selector::Prefix(_) = selector
@@ -322,8 +332,8 @@ impl Channels {
         let followed = entry.or_default();
         let index = followed.iter().position(|one| one.representation == representation);
         let index = index.unwrap_or_else(|| {
-            let channel = lane.channel(self.routed);
-            followed.push(Followed { representation, channel, followers: 0 });
+            let channel = lane.channel(after);
+            followed.push(Followed { representation, channel, after, followers: 0 });
             followed.len() - 1
         });
         followed[index].followers += 1;
@@ -375,7 +385,7 @@ impl Channels {
             for (selector, followed) in self.followed_by(record) {
                 let begin = || followed.iter().map(Route::to).collect();
                 let routes = routes.entry(selector).or_insert_with(begin);
-                for route in routes {
+                for route in routes.iter_mut().filter(|route| record.position > route.after) {
                     route.add(record);
                 }
             }
@@ -394,8 +404,9 @@ impl Channels {
 
 impl Route {
     fn to(followed: &Followed) -> Self {
-        let Followed { representation, channel, .. } = followed;
-        Self { channel: channel.clone(), representation: *representation, events: vec![] }
+        let Followed { representation, channel, after, .. } = followed;
+        let (channel, representation) = (channel.clone(), *representation);
+        Self { channel, after: *after, representation, events: vec![] }
     }
 
     fn add(&mut self, record: &Record) {
@@ -481,7 +492,7 @@ mod tests {
     #[test]
     fn an_event_behind_the_end_of_a_topic_is_not_given_to_those_who_followed_before() {
         let lane = lane();
-        let following = lane.follow(&topic("a").into(), PLAIN);
+        let following = lane.follow(&topic("a").into(), PLAIN, Listening::default());
         let mut cursors = following.cursors(Position::START).unwrap();
         let erased = Committed::Erased(topic("a"), Position(1));
         lane.deliver(&[event(1, "a"), erased, event(2, "a"), event(3, "b")]);
@@ -493,7 +504,8 @@ mod tests {
     fn when_ends_may_have_been_missed_topics_end_and_nobody_waits_for_an_erasure() {
         let lane = lane();
         let [one, all] = ["a", "*"]
-            .map(|text| lane.follow(&Selection::new([Selector::new(text).unwrap()]), PLAIN));
+            .map(|text| Selection::new([Selector::new(text).unwrap()]))
+            .map(|selection| lane.follow(&selection, PLAIN, Listening::default()));
         let mut erasing = Box::pin(lane.when_erased(&topic("b")).done());
         let mut context = Context::from_waker(Waker::noop());
         assert!(erasing.as_mut().poll(&mut context).is_pending());
@@ -503,6 +515,19 @@ mod tests {
         lane.deliver(&[event(3, "a")]);
         assert!(one.cursors(Position(2)).is_none_or(|mut cursors| last(&mut cursors[0]).is_none()));
         assert_eq!(last(&mut all.cursors(Position(2)).unwrap()[0]), Some(Position(3)));
+    }
+
+    #[test]
+    fn a_channel_begins_where_the_tail_begins_to_tell_of_it() {
+        let lane = lane();
+        let listening = Listening { after: Position(3), ..Listening::default() };
+        let following = lane.follow(&topic("a").into(), PLAIN, listening);
+        assert!(following.cursors(Position(2)).is_none(), "the log has what is before");
+        let mut cursors = following.cursors(Position(3)).unwrap();
+        lane.deliver(&[event(2, "a"), event(3, "a")]);
+        assert_eq!(last(&mut cursors[0]), None);
+        lane.deliver(&[event(4, "a")]);
+        assert_eq!(last(&mut cursors[0]), Some(Position(4)));
     }
 
     #[test]

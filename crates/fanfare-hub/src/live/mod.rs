@@ -20,7 +20,7 @@ use fanfare_fanout::{Bounds, Epoch, Position};
 use crate::{
     Coding, Selection, TopicName,
     event::Representation,
-    log::{Committed, Timestamp},
+    log::{Committed, Listening, Timestamp},
     times::Times,
 };
 
@@ -61,10 +61,11 @@ impl Live {
         &self,
         selection: &Selection,
         representation: Representation,
+        listening: Listening,
     ) -> Following {
         let is_plain = representation.coding == Coding::Identity;
         let lane = if is_plain { &self.plain } else { &self.compressed };
-        lane.follow(selection, representation)
+        lane.follow(selection, representation, listening)
     }
 
     /// Gives the channels what the log has committed. It waits for nobody.

@@ -12,8 +12,9 @@ mod redis;
 mod retention;
 
 use std::{
+    any::Any,
     error,
-    future::pending,
+    future::{pending, ready},
     pin::Pin,
     time::{Duration, SystemTime},
 };
@@ -23,7 +24,7 @@ use fanfare_fanout::{Epoch, Position};
 use fanfare_wire::{ByteString, EventName};
 use thiserror::Error;
 
-use crate::{Selection, TopicName};
+use crate::{Selection, TopicName, Via};
 
 pub use embedded::{Disk, Durability, EmbeddedLog, Group, OpenError, Opened, Options, Promise};
 pub use memory::MemoryLog;
@@ -118,6 +119,9 @@ pub enum AppendError {
     /// It is more than the log takes at once, however often it is tried.
     #[error("the batch is too large for the log")]
     TooLarge(#[source] BoxError),
+    /// This log is another hub's, to which events are published: there.
+    #[error("events are published to {0}")]
+    Elsewhere(String),
     /// The log cannot say that it is durable. What follows is refused until the log works again.
     #[error("the log does not work")]
     Unavailable(#[source] BoxError),
@@ -220,6 +224,15 @@ pub enum Committed {
     Missed(Position),
 }
 
+/// From where on the tail tells of what is followed; it does until this is dropped.
+#[derive(Debug, Default)]
+pub struct Listening {
+    /// What lies behind this position is told.
+    pub after: Position,
+    /// Ends it when it is dropped.
+    pub until_dropped: Option<Box<dyn Any + Send + Sync>>,
+}
+
 /// What has become durable, as it does. Given once; ends when the log is closed.
 ///
 /// It has a bound: a reader that does not keep up holds up those who append.
@@ -265,8 +278,20 @@ pub trait Log: Send + Sync + 'static {
         Box::pin(pending())
     }
 
+    /// The hubs that the log comes from, the nearest first; none where it is this hub's own.
+    fn via(&self) -> Via {
+        Via::default()
+    }
+
     /// Takes the tail: what becomes durable from now on. `None` when it has been taken.
+    ///
+    /// A log may leave out what nobody [listens](Log::listen) to, without a word.
     fn tail(&self) -> Option<Tail>;
+
+    /// Has the tail tell of what is selected. Who is told of everything anyway need not ask.
+    fn listen(&self, _selection: &Selection) -> Answer<'_, Result<Listening, ReadError>> {
+        Box::pin(ready(Ok(Listening::default())))
+    }
 
     /// Appends a batch, all or nothing.
     fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>>;

@@ -203,6 +203,7 @@ impl Server {
         let data = make(folder, &format!("nats-{index}"));
         let mut text = format!(
             "server_name: \"{index}\"\nlisten: \"{place}\"\nhttp: \"{monitor}\"\n\
+             ping_interval: \"1s\"\nping_max: 2\nwrite_deadline: \"2s\"\n\
              jetstream {{ store_dir: {data:?} }}\n"
         );
         if routes.len() > 1 {

@@ -20,6 +20,8 @@ use super::{NatsError, NatsOptions, Subjects};
 
 /// What the description of a stream begins with; the seed of its epoch follows.
 const DESCRIPTION: &str = "fanfare log ";
+/// Between questions whether the other end is still there.
+const SHORTEST_PING: Duration = Duration::from_secs(1);
 /// Between attempts to connect.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -71,6 +73,8 @@ pub(super) async fn connect(
     let options = ConnectOptions::new()
         .name("fanfare")
         .connection_timeout(patience)
+        // A connection whose other end has silently gone is to be given up.
+        .ping_interval((patience / 4).max(SHORTEST_PING))
         .request_timeout(Some(patience))
         .reconnect_delay_callback(pause)
         .event_callback(take_note);
