@@ -1,9 +1,6 @@
 //! A log whose positions have holes, seen as one whose positions have none.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use fanfare_fanout::{Epoch, Position};
 use fanfare_hub::{
@@ -17,26 +14,29 @@ use tokio::sync::{mpsc, watch};
 
 /// The positions that events have had, also before the log was opened.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Known(Arc<Mutex<BTreeSet<u64>>>);
+pub(crate) struct Known(Arc<Mutex<Vec<u64>>>);
 
 impl Known {
-    fn set(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+    fn positions(&self) -> MutexGuard<'_, Vec<u64>> {
         self.0.lock().unwrap()
+    }
+
+    fn add(&self, position: Position) {
+        let mut positions = self.positions();
+        if let Err(index) = positions.binary_search(&position.0) {
+            positions.insert(index, position.0);
+        }
     }
 
     /// How many events there were up to a position.
     fn rank(&self, position: Position) -> Position {
-        Position(self.set().range(..=position.0).count() as u64)
+        Position(self.positions().partition_point(|one| *one <= position.0) as u64)
     }
 
     fn position(&self, rank: Position) -> Position {
-        match rank.0.checked_sub(1) {
-            None => Position::START,
-            Some(before) => {
-                let before = usize::try_from(before).unwrap_or(usize::MAX);
-                self.set().iter().nth(before).map_or(Position::END, |position| Position(*position))
-            }
-        }
+        let Some(index) = rank.0.checked_sub(1) else { return Position::START };
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        self.positions().get(index).map_or(Position::END, |position| Position(*position))
     }
 }
 
@@ -98,7 +98,7 @@ async fn learn(
         for one in committed {
             told.push(match one {
                 Committed::Event(mut record) => {
-                    known.set().insert(record.position.0);
+                    known.add(record.position);
                     newest = record.position;
                     record.position = known.rank(record.position);
                     Committed::Event(record)

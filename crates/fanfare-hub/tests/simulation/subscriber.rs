@@ -299,11 +299,14 @@ fn is_plain(event: &Event, record: &Record) {
 fn is_envelope(event: &Event, record: &Record) {
     let name = record.event.name.as_ref().map_or(Event::DEFAULT_NAME, |name| name.as_str());
     let envelope: serde_json::Value = event.parse_json().unwrap();
-    let expected = serde_json::json!({
+    let mut expected = serde_json::json!({
         "topic": record.event.topic.as_str(),
         "event": name,
         "data": &*record.event.data,
         "time": record.time.0,
     });
+    if let Some(retry) = record.event.retry {
+        expected["retry"] = u64::try_from(retry.as_millis()).unwrap().into();
+    }
     assert_eq!((event.name(), envelope), (Event::DEFAULT_NAME, expected));
 }
