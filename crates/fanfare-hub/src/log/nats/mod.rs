@@ -22,6 +22,7 @@ mod exchange;
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -38,7 +39,7 @@ use async_nats::{
 };
 use fanfare_fanout::{Epoch, Position};
 use tokio::{
-    sync::{Mutex as AsyncMutex, mpsc, oneshot, watch},
+    sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot, oneshot::error::TryRecvError, watch},
     time::{Instant, sleep, timeout},
 };
 
@@ -49,7 +50,7 @@ use super::{
 use crate::{Selection, TopicName};
 use error::{refused, unreadable};
 use exchange::Reports;
-use message::{Head, MAX_EVENTS, MOST_HEADERS, Outgoing, What, hashed};
+use message::{Head, MAX_EVENTS, MOST_HEADERS, Outgoing, What, hashed, position};
 use replica::{Outcome, Replica};
 use stream::Connections;
 use subject::Subjects;
@@ -58,6 +59,8 @@ pub use error::NatsError;
 
 /// Batches that may wait for the reader of the tail.
 const TAIL_BATCHES: usize = 64;
+/// In what time a message comes that is in the stream.
+const SOON: Duration = Duration::from_millis(100);
 /// How often a batch is sent when other hubs are faster.
 const ATTEMPTS: usize = 8;
 
@@ -99,6 +102,8 @@ struct Shared {
     replica: Mutex<Replica>,
     /// Changes when a message has been applied.
     applied: watch::Sender<()>,
+    /// Something that is in the stream does not come.
+    is_missed: Notify,
     /// Those who wait for what comes of their messages, by nonce.
     waiting: Mutex<HashMap<u64, oneshot::Sender<Outcome>>>,
     inquiries: Inquiries,
@@ -163,6 +168,7 @@ impl NatsLog {
             connections,
             replica: Mutex::default(),
             applied: watch::Sender::new(()),
+            is_missed: Notify::new(),
             waiting: Mutex::default(),
             inquiries: Inquiries::default(),
             tail: Mutex::default(),
@@ -231,11 +237,22 @@ impl Shared {
                 }
                 self.not_replaced()?;
                 // It is there as long as this is.
-                let _ = applied.changed().await;
+                let _ = self.soon(applied.changed()).await;
             }
         };
         let outcome = timeout(patience, inquiring).await.unwrap_or(Err(NatsError::Late(patience)));
         self.take_note(outcome)
+    }
+
+    /// Waits for what follows from a message that is in the stream. When it takes long, the message is looked for.
+    async fn soon<T>(&self, waiting: impl Future<Output = T>) -> T {
+        let mut waiting = pin!(waiting);
+        loop {
+            match timeout(SOON, &mut waiting).await {
+                Ok(come) => return come,
+                Err(_) => self.is_missed.notify_one(),
+            }
+        }
     }
 
     fn not_replaced(&self) -> Result<(), NatsError> {
@@ -329,15 +346,44 @@ impl Shared {
         let forget = Forget { shared: self, nonce };
         let patience = self.options.patience;
         let sending = async {
-            if self.publish(message, id).await? == Published::Before {
-                return Ok(None);
+            match self.publish(message, id).await? {
+                Published::Before => Ok(None),
+                Published::Now(sequence) => self.soon(self.come(sequence, outcome)).await.map(Some),
             }
-            // It is dropped only by an end of the log.
-            outcome.await.map(Some).map_err(|_| self.over().err().unwrap_or(NatsError::Closed))
         };
         let outcome = timeout(patience, sending).await.unwrap_or(Err(NatsError::Late(patience)));
         drop(forget);
         Ok(self.take_note(outcome)?.unwrap_or(Outcome::Stale))
+    }
+
+    /// What comes of a message of this hub, which may have been deleted before it comes.
+    async fn come(
+        &self,
+        sequence: u64,
+        mut outcome: oneshot::Receiver<Outcome>,
+    ) -> Result<Outcome, NatsError> {
+        let mut applied = self.applied.subscribe();
+        loop {
+            // When a newer one is applied, this one is through.
+            let is_through = self.replica().applied > sequence;
+            match outcome.try_recv() {
+                Ok(outcome) => return Ok(outcome),
+                Err(TryRecvError::Empty) if is_through => return Ok(Outcome::Gone(sequence)),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Closed) => {
+                    return Err(self.over().err().unwrap_or(NatsError::Closed));
+                }
+            }
+            tokio::select! {
+                // It is there as long as this is, and looked at anew.
+                _ = applied.changed() => {}
+                // The end of the log alone drops it.
+                outcome = &mut outcome => {
+                    let over = || self.over().err().unwrap_or(NatsError::Closed);
+                    return outcome.map_err(|_| over());
+                }
+            }
+        }
     }
 
     async fn publish(&self, message: &Outgoing, id: Option<&str>) -> Result<Published, NatsError> {
@@ -351,7 +397,8 @@ impl Shared {
             return Err(NatsError::TooLarge { size, most });
         }
         let answer = self.context.send_publish(message.subject.clone(), publish).await?.await?;
-        Ok(if answer.duplicate { Published::Before } else { Published::Now })
+        let sequence = answer.sequence;
+        Ok(if answer.duplicate { Published::Before } else { Published::Now(sequence) })
     }
 
     async fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
@@ -373,8 +420,10 @@ impl Shared {
             let message = Outgoing::batch(&self.subjects, &batch, known, head);
             let message = message.ok_or_else(unwritable).map_err(refused)?;
             let outcome = self.send(&message, id.take().as_deref()).await.map_err(refused)?;
-            if outcome != Outcome::Stale {
-                return answered(outcome);
+            match outcome {
+                Outcome::Stale => {}
+                Outcome::Gone(sequence) => return Ok(self.appended_by(sequence, &batch)),
+                outcome => return answered(outcome),
             }
             // Other hubs were faster, or the server has had this key: it may have been forgotten here, or been
             // refused. Then it is as new.
@@ -382,6 +431,13 @@ impl Shared {
             answer = known.map_err(refused)?;
         }
         Err(refused(NatsError::Conflict))
+    }
+
+    /// The answer to a batch that was appended by a message which was deleted again at once.
+    fn appended_by(&self, sequence: u64, batch: &Batch) -> Appended {
+        let last = batch.events.len().checked_sub(1).map(|index| position(sequence, index));
+        let last = last.unwrap_or_else(|| self.replica().index.newest());
+        Appended { last: Position(last), is_repeated: false }
     }
 
     fn check_topics(&self, batch: &Batch) -> Result<(), AppendError> {
@@ -410,13 +466,14 @@ fn answered(outcome: Outcome) -> Result<Appended, AppendError> {
     match outcome {
         Outcome::Appended(appended) => Ok(appended),
         Outcome::Ended(topic) => Err(AppendError::Ended(topic)),
-        Outcome::Stale | Outcome::Done => Err(refused(NatsError::Conflict)),
+        Outcome::Stale | Outcome::Gone(_) | Outcome::Done => Err(refused(NatsError::Conflict)),
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Published {
-    Now,
+    /// With this sequence.
+    Now(u64),
     /// The server has had a message with this id.
     Before,
 }

@@ -3,7 +3,10 @@
 //! Every hub applies all of them, and comes to the same. A message may be deleted only when what is left leads to
 //! the same: a [`Kept`] takes the place of the messages whose events it drops.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
 
 use fanfare_fanout::Position;
 
@@ -76,8 +79,8 @@ pub(super) struct Garbage {
     /// Topics that are forgotten. What was kept of them has to be there as long as messages for several topics
     /// have events of them, or an end.
     pub(super) gone: BTreeMap<TopicName, Gone>,
-    /// Those that were refused.
-    refused: Vec<u64>,
+    /// Those that were refused. Their senders have to see that before others delete them.
+    refused: Vec<Refused>,
     /// Those for several topics that have nothing left.
     unused: BTreeMap<u64, Several>,
     /// Those that have something left.
@@ -87,6 +90,13 @@ pub(super) struct Garbage {
     ended_in_several: Counts,
     /// Which one has ended it.
     ended_by: HashMap<TopicName, u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    sequence: u64,
+    is_own: bool,
+    since: Instant,
 }
 
 /// A topic that is forgotten: its newest event, and the message that said so.
@@ -138,6 +148,8 @@ pub(super) enum Outcome {
     Ended(TopicName),
     /// Nothing: it was sent too soon to know all.
     Stale,
+    /// It was taken, and others have deleted it before it came.
+    Gone(u64),
     Done,
 }
 
@@ -154,7 +166,12 @@ impl Replica {
     }
 
     /// Applies the next message.
-    pub(super) fn apply(&mut self, message: &Incoming, retention: &Retention) -> Applied {
+    pub(super) fn apply(
+        &mut self,
+        message: &Incoming,
+        retention: &Retention,
+        is_own: bool,
+    ) -> Applied {
         let Incoming { sequence, head, .. } = message;
         let sequence = *sequence;
         (self.applied, self.nonce) = (sequence, Some(head.nonce));
@@ -169,7 +186,7 @@ impl Replica {
             applied.outcome,
             Outcome::Done | Outcome::Appended(Appended { is_repeated: false, .. })
         ) {
-            self.garbage.refused.push(sequence);
+            self.garbage.refused.push(Refused { sequence, is_own, since: Instant::now() });
         }
         applied
     }
@@ -379,11 +396,19 @@ impl Replica {
 
 impl Replica {
     /// What may be deleted by now, of so many topics at most. A key is known as long as the message that used it.
-    pub(super) fn clearable(&self, most: usize) -> Clearable {
+    /// What was refused of others waits for a time, and all else for that.
+    pub(super) fn clearable(&self, most: usize, grace: Duration) -> Clearable {
         let garbage = &self.garbage;
+        let is_ripe = |refused: &&Refused| refused.is_own || refused.since.elapsed() > grace;
+        let ripe = garbage.refused.iter().filter(is_ripe).map(|refused| refused.sequence);
+        // The newest message stays.
+        let is_old = |sequence: &u64| *sequence < self.applied;
+        if !garbage.refused.iter().all(|refused| is_ripe(&refused)) {
+            return Clearable { messages: ripe.filter(is_old).collect(), ..Clearable::default() };
+        }
         let oldest_key = self.keys.oldest().map_or(u64::MAX, |used| used.sequence);
         let unused = garbage.unused.keys().filter(|&&sequence| sequence < oldest_key);
-        let messages = garbage.refused.iter().chain(unused).copied();
+        let messages = ripe.chain(unused.copied());
         let events = garbage.events.iter().filter(|(_, until)| **until <= oldest_key).take(most);
         let events: Vec<_> = events.map(|(name, until)| (name.clone(), *until)).collect();
         let has_events = |name: &TopicName| {
@@ -399,8 +424,7 @@ impl Replica {
         let gone = gone.filter(|(name, _)| !has_events(name) && !garbage.in_several.has(name));
         let gone: Vec<_> = gone.take(most).map(|(name, gone)| (name.clone(), *gone)).collect();
         Clearable {
-            // The newest message stays.
-            messages: messages.filter(|&sequence| sequence < self.applied).collect(),
+            messages: messages.filter(is_old).collect(),
             kept: kept.map(|(name, until)| (name.clone(), *until)).collect(),
             forgotten: Some(garbage.forgotten).filter(|until| *until > 0),
             events,
@@ -410,7 +434,7 @@ impl Replica {
 }
 
 /// Messages that may be deleted, as in [`Garbage`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Clearable {
     pub(super) messages: Vec<u64>,
     pub(super) events: Vec<(TopicName, u64)>,
@@ -441,7 +465,7 @@ impl Replica {
 impl Garbage {
     fn cleared(&mut self, cleared: &Clearable) {
         let messages: BTreeSet<_> = cleared.messages.iter().collect();
-        self.refused.retain(|sequence| !messages.contains(sequence));
+        self.refused.retain(|refused| !messages.contains(&refused.sequence));
         for sequence in messages {
             if let Some(Several { topics, ends, .. }) = self.unused.remove(sequence) {
                 self.in_several.remove(&topics);

@@ -181,6 +181,13 @@ async fn follow(shared: &Shared) -> Result<(), NatsError> {
             // What is with the server that was connected to is of no use any more.
             _ = connections.changed() => return Err(NatsError::Conflict),
             message = messages.next() => receive(shared, message?).await?,
+            () = shared.is_missed.notified() => {
+                let applied = shared.replica().applied;
+                if let Some(first) = shared.first_behind(applied).await? {
+                    take(shared, first).await?;
+                    return Err(NatsError::Conflict);
+                }
+            }
             _ = looks.tick() => {
                 if shared.replica().applied < expected {
                     return Err(NatsError::Conflict);
@@ -250,7 +257,8 @@ fn apply(shared: &Shared, message: Received) -> Option<Taken> {
         return Some(Taken { sequence, nonce: None, applied: None });
     };
     let nonce = Some(incoming.head.nonce);
-    let applied = Some(replica.apply(&incoming, &shared.options.retention));
+    let is_own = shared.waiting().contains_key(&incoming.head.nonce);
+    let applied = Some(replica.apply(&incoming, &shared.options.retention, is_own));
     Some(Taken { sequence, nonce, applied })
 }
 

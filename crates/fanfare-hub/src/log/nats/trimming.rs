@@ -134,7 +134,7 @@ impl Shared {
 
     /// Deletes what is not needed any more.
     async fn clear(&self) -> Result<(), NatsError> {
-        let garbage = self.replica().clearable(MOST_CLEARED);
+        let garbage = self.replica().clearable(MOST_CLEARED, 2 * self.options.patience);
         let Clearable { messages, events, kept, gone, forgotten } = garbage.clone();
         all(messages.into_iter().map(|sequence| self.delete(sequence))).await?;
         let purge = |subject, until| self.purge(subject, until);
