@@ -363,25 +363,21 @@ impl Shared {
         mut outcome: oneshot::Receiver<Outcome>,
     ) -> Result<Outcome, NatsError> {
         let mut applied = self.applied.subscribe();
+        // The end of the log alone drops who is to tell it.
+        let over = || self.over().err().unwrap_or(NatsError::Closed);
         loop {
             // When a newer one is applied, this one is through.
             let is_through = self.replica().applied > sequence;
             match outcome.try_recv() {
                 Ok(outcome) => return Ok(outcome),
+                Err(TryRecvError::Closed) => return Err(over()),
                 Err(TryRecvError::Empty) if is_through => return Ok(Outcome::Gone(sequence)),
                 Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Closed) => {
-                    return Err(self.over().err().unwrap_or(NatsError::Closed));
-                }
             }
             tokio::select! {
                 // It is there as long as this is, and looked at anew.
                 _ = applied.changed() => {}
-                // The end of the log alone drops it.
-                outcome = &mut outcome => {
-                    let over = || self.over().err().unwrap_or(NatsError::Closed);
-                    return outcome.map_err(|_| over());
-                }
+                outcome = &mut outcome => return outcome.map_err(|_| over()),
             }
         }
     }
@@ -410,6 +406,11 @@ impl Shared {
         self.check_topics(&batch)?;
         let retention = &self.options.retention;
         let mut answer = self.replica().answer(&batch, retention);
+        if let Some(Outcome::Ended(_)) = answer {
+            // Another hub may have erased the topic, and this one not have heard of it yet.
+            let known = self.inquire(|replica| replica.answer(&batch, retention)).await;
+            answer = known.map_err(refused)?;
+        }
         let mut id = batch.idempotency_key.as_ref().map(|key| self.id(key, batch.time));
         for _ in 0..ATTEMPTS {
             if let Some(answer) = answer {
