@@ -16,19 +16,10 @@ use crate::{
     subject::*,
 };
 
-fn data(committed: &Committed) -> String {
-    match committed {
-        Committed::Event(record) => record.event.data.to_string(),
-        other => format!("{other:?}"),
-    }
-}
-
 /// A log with one event, and its tail, which has told that.
 async fn begun(subject: &Redis) -> (RedisLog, Tail) {
     let log = subject.hub(1, Retention::default()).await;
-    let mut tail = log.tail().unwrap();
-    log.put(one("a", "1")).await;
-    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    let tail = first_told(&log).await;
     (log, tail)
 }
 
@@ -52,19 +43,6 @@ async fn a_server_that_keeps_its_file_comes_back_with_all_of_it() {
     assert_eq!(until_appended(&log, one("a", "2")).await, Position(2));
     assert_eq!(take(&mut tail, 1, data).await, ["2"]);
     assert!(!log.is_replaced());
-}
-
-/// Tries until it succeeds.
-async fn until_appended(log: &RedisLog, batch: Batch) -> Position {
-    let appending = async {
-        loop {
-            if let Ok(appended) = log.append(batch.clone()).await {
-                return appended.last;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    within(appending).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -213,6 +213,35 @@ pub(crate) async fn take<T: Debug>(
 
 pub(crate) use fanfare_hub::log::Committed;
 
+/// The data of an event, or what else was told.
+pub(crate) fn data(committed: &Committed) -> String {
+    match committed {
+        Committed::Event(record) => record.event.data.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The tail of a log, which has told the first event.
+pub(crate) async fn first_told(log: &impl Log) -> Tail {
+    let mut tail = log.tail().unwrap();
+    log.put(one("a", "1")).await;
+    assert_eq!(take(&mut tail, 1, data).await, ["1"]);
+    tail
+}
+
+/// Tries until it succeeds.
+pub(crate) async fn until_appended(log: &impl Log, batch: Batch) -> Position {
+    let appending = async {
+        loop {
+            if let Ok(appended) = log.append(batch.clone()).await {
+                return appended.last;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    within(appending).await
+}
+
 /// What one hub appends another reads and is told, in both directions.
 pub(crate) async fn two_hubs_are_one(this: &dyn Log, other: &dyn Log) {
     assert_eq!(this.epoch(), other.epoch(), "the first one named it");
@@ -221,10 +250,6 @@ pub(crate) async fn two_hubs_are_one(this: &dyn Log, other: &dyn Log) {
     assert_eq!(other.data(all()).await, ["1", "2"]);
     assert_eq!(other.newest(), last, "known by any answer");
     other.put(one("a", "3")).await;
-    let data = |committed: &Committed| match committed {
-        Committed::Event(record) => record.event.data.to_string(),
-        other => format!("{other:?}"),
-    };
     assert_eq!(take(&mut tail, 3, data).await, ["1", "2", "3"]);
     let [first, again] = [
         this.append(with_key("k", one("a", "4"))).await.unwrap(),
