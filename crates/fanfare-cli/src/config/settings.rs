@@ -124,6 +124,10 @@ settings! {
         /// What the stream in NATS may take, with all that is written besides the data of events. Publishes are
         /// refused beyond it.
         max_stored: Option<Size> = None,
+        /// Bytes a second of events that nobody follows at this hub which it takes from NATS nevertheless. When more
+        /// come, and more than is followed, it takes only what they are about (some 300 bytes each), and asks for each
+        /// event that is followed. `0KiB`: always.
+        max_unfollowed: Size = Size(256 * Size::KIB),
         /// When a publish is answered. `sync`: when the disk has confirmed it, and a loss of power loses
         /// nothing that was answered. `interval`: when the operating system has it; a loss of power may
         /// lose the newest `log.interval`. `none`: as `interval`, but the disk is left to the operating

@@ -97,6 +97,7 @@ async fn nats(
         patience: *log.patience,
         replicas: log.replicas.get(),
         is_in_memory: *log.storage == Storage::Memory,
+        max_unfollowed: log.max_unfollowed.0,
         max_bytes: log.max_stored.map(|size| size.0),
     };
     Ok(Arc::new(NatsLog::open(&url.0, seed, options).await?))

@@ -35,9 +35,11 @@ mod reopening;
 /// The embedded log: the disk shrinks.
 mod shrinking;
 
+/// of which a hub takes what is followed there.
+mod selective;
 /// The log in Redis: what several hubs see, and a server that goes away.
 mod shared;
-/// The same of the log in NATS.
+/// The same of the log in NATS,
 mod streamed;
 
 /// Runs each test against each log.
@@ -46,6 +48,7 @@ macro_rules! conformance {
         against! { memory, crate::subject::Memory, $($tests)* }
         against! { redis, crate::servers::Redis::new(), $($tests)* }
         against! { nats, crate::servers::Nats::new(), $($tests)* }
+        against! { nats_by_heads, crate::servers::Nats::by_heads(), $($tests)* }
         against! { embedded, crate::subject::Embedded::new(), $($tests)* }
     };
 }

@@ -493,7 +493,8 @@ fn the_log_in_redis_does_as_the_model() {
 fn the_log_in_nats_does_as_the_model() {
     run(40, 2, |retention, turns| {
         let model = Model { is_told_by_refused: false, ..Model::new(retention.clone()) };
-        block_on(compare_with::<2>(model, Nats::new(), retention, turns));
+        let subject = if fastrand::bool() { Nats::new() } else { Nats::by_heads() };
+        block_on(compare_with::<2>(model, subject, retention, turns));
     });
 }
 
@@ -522,7 +523,7 @@ async fn do_at_once(log: &dyn Log, operation: &Operation, now: u64) {
 fn hubs_that_race_come_to_the_same() {
     run(40, 2, |retention, turns| {
         block_on(async {
-            let subject = Nats::new();
+            let subject = Nats::by_heads();
             let hubs =
                 [subject.hub(1, retention.clone()).await, subject.hub(2, retention.clone()).await];
             for (turn, together) in turns.chunks(4).enumerate() {

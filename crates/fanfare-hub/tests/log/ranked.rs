@@ -6,11 +6,13 @@ use fanfare_fanout::{Epoch, Position};
 use fanfare_hub::{
     Selection, TopicName,
     log::{
-        Answer, AppendError, Appended, Batch, Committed, Log, Page, Read, ReadError, Size, Tail,
-        Timestamp, TopicState,
+        Answer, AppendError, Appended, Batch, Committed, Listening, Log, Page, Read, ReadError,
+        Size, Tail, Timestamp, TopicState,
     },
 };
 use tokio::sync::{mpsc, watch};
+
+use crate::subject::all;
 
 /// The positions that events have had, also before the log was opened.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +48,7 @@ pub(crate) struct Ranked<L> {
     known: Known,
     learned: watch::Receiver<Position>,
     tail: Arc<Mutex<Told>>,
+    _listening: Listening,
 }
 
 /// Who is told what the tail gives.
@@ -58,12 +61,13 @@ enum Told {
 }
 
 impl<L: Log> Ranked<L> {
-    pub(crate) fn new(log: L, known: Known) -> Self {
+    pub(crate) async fn new(log: L, known: Known) -> Self {
         let (sender, learned) = watch::channel(log.newest());
         let (log, tail) = (Arc::new(log), Arc::new(Mutex::new(Told::Nobody)));
         let given = log.tail().unwrap();
+        let listening = log.listen(&all()).await.unwrap();
         tokio::spawn(learn(given, known.clone(), sender, tail.clone()));
-        Self { log, known, learned, tail }
+        Self { log, known, learned, tail, _listening: listening }
     }
 
     /// Every event up to this one is known.

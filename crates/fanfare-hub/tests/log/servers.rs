@@ -320,6 +320,7 @@ pub(crate) struct Nats {
     server: Arc<NatsServer>,
     name: String,
     known: Known,
+    max_unfollowed: u64,
 }
 
 impl Nats {
@@ -327,10 +328,15 @@ impl Nats {
         Self::on(NatsServer::of_all())
     }
 
+    /// Hubs ask for the bodies of what is followed.
+    pub(crate) fn by_heads() -> Self {
+        Self { max_unfollowed: 0, ..Self::new() }
+    }
+
     pub(crate) fn on(server: Arc<NatsServer>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("test {}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { server, name, known: Known::default() }
+        Self { server, name, known: Known::default(), max_unfollowed: u64::MAX }
     }
 
     /// The log, as another hub opens it too.
@@ -364,6 +370,7 @@ impl Nats {
             patience: Duration::from_secs(5),
             replicas: 1,
             is_in_memory: false,
+            max_unfollowed: self.max_unfollowed,
             max_bytes: None,
         }
     }
@@ -371,6 +378,6 @@ impl Nats {
 
 impl Subject for Nats {
     async fn open(&self, retention: Retention) -> Arc<dyn Log> {
-        Arc::new(Ranked::new(self.hub(7, retention).await, self.known.clone()))
+        Arc::new(Ranked::new(self.hub(7, retention).await, self.known.clone()).await)
     }
 }

@@ -34,9 +34,14 @@ impl Hubs {
         let settings = settings.flat_map(|setting| ["--set", setting]);
         let words: Vec<String> =
             ["--log", log].into_iter().chain(settings).map(str::to_owned).collect();
-        let seat =
-            |site: Site| Seat { listen: site.free_place(), site, words: words.clone(), hub: None };
-        let seats: Vec<Seat> = sites.into_iter().map(seat).collect();
+        // One of them takes from NATS only what is followed there.
+        let selective = ["--set", "log.max_unfollowed=0KiB"].map(str::to_owned);
+        let seat = |(index, site): (usize, Site)| {
+            let selective = selective.iter().filter(|_| index == 0);
+            let words = words.iter().chain(selective).cloned().collect();
+            Seat { listen: site.free_place(), site, words, hub: None }
+        };
+        let seats: Vec<Seat> = sites.into_iter().enumerate().map(seat).collect();
         let rotation = Rotation::new(seats.iter().map(Seat::url));
         let mut hubs = Self { seats, rotation };
         hubs.start_again(folder).await;

@@ -124,7 +124,7 @@ pub(super) struct Forgotten {
 pub(super) struct Outgoing {
     pub(super) subject: String,
     pub(super) head: Head,
-    body: Bytes,
+    pub(super) body: Bytes,
     /// It is refused if there is another message with its subject behind this one.
     pub(super) behind: Option<u64>,
 }
@@ -136,6 +136,7 @@ pub(super) struct Incoming {
     pub(super) head: Head,
     /// The topics of a batch.
     pub(super) topics: Vec<TopicName>,
+    /// Empty if it was left out.
     pub(super) body: Bytes,
 }
 
@@ -240,6 +241,24 @@ impl Incoming {
 
     pub(super) fn position(&self, index: usize) -> Position {
         Position(position(self.sequence, index))
+    }
+
+    /// The events of a batch.
+    fn events(&self) -> &[(usize, u64)] {
+        match &self.head.what {
+            What::Batch(batch) => &batch.events,
+            What::Kept(_) | What::Forgotten(_) => &[],
+        }
+    }
+
+    /// The size of the data of its events.
+    pub(super) fn bytes(&self) -> u64 {
+        self.events().iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Its newest event.
+    pub(super) fn last(&self) -> Option<Position> {
+        self.events().len().checked_sub(1).map(|index| self.position(index))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! What is appended is published to the stream (`message.rs`), and every hub applies the whole stream in its
 //! order (`tail.rs`, `replica.rs`). So all come to the same, and an append is answered when the hub that it came
-//! to has applied it. What the replica knows of events are heads; bodies are read from the stream (`reading.rs`).
+//! to has applied it. What the replica knows of events are heads; bodies are read from the stream (`reading.rs`),
+//! and where much comes that nobody follows, only what is followed is (`followed.rs`).
 //! Events are dropped by a message that says so, and deleted from the stream afterwards (`trimming.rs`).
 
 mod error;
@@ -14,6 +15,7 @@ mod subject;
 mod replica;
 mod tail;
 
+mod followed;
 mod reading;
 mod trimming;
 
@@ -22,6 +24,7 @@ mod exchange;
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
+    future::ready,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -37,6 +40,7 @@ use async_nats::{
         stream::{Info, Stream},
     },
 };
+use bytes::Bytes;
 use fanfare_fanout::{Epoch, Position};
 use tokio::{
     sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot, oneshot::error::TryRecvError, watch},
@@ -44,12 +48,13 @@ use tokio::{
 };
 
 use super::{
-    Answer, AppendError, Appended, Batch, Committed, Heard, IdempotencyKey, Log, Page, Read,
-    ReadError, Report, Retention, Size, Tail, Timestamp, TopicState,
+    Answer, AppendError, Appended, Batch, Committed, Heard, IdempotencyKey, Listening, Log, Page,
+    Read, ReadError, Report, Retention, Size, Tail, Timestamp, TopicState,
 };
 use crate::{Selection, TopicName};
 use error::{refused, unreadable};
 use exchange::Reports;
+use followed::Followed;
 use message::{Head, MAX_EVENTS, MOST_HEADERS, Outgoing, What, hashed, position};
 use replica::{Outcome, Replica};
 use stream::Connections;
@@ -79,6 +84,9 @@ pub struct NatsOptions {
     pub replicas: usize,
     /// Whether the servers keep it in memory instead of on their disks.
     pub is_in_memory: bool,
+    /// Bytes a second of events that nobody [listens](Log::listen) to which are taken nevertheless. When more come,
+    /// only their heads are, and what is listened to is asked for one by one. 0: it always is.
+    pub max_unfollowed: u64,
     /// What the stream may take, in bytes, with all that is written besides the events. Then appends are refused.
     pub max_bytes: Option<u64>,
 }
@@ -105,11 +113,20 @@ struct Shared {
     /// Something that is in the stream does not come.
     is_missed: Notify,
     /// Those who wait for what comes of their messages, by nonce.
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Outcome>>>,
+    waiting: Mutex<HashMap<u64, Waiting>>,
+    followed: Arc<Followed>,
     inquiries: Inquiries,
     tail: Mutex<TailState>,
     reports: Reports,
     state: watch::Sender<State>,
+}
+
+/// Who waits for what comes of a message.
+#[derive(Debug)]
+struct Waiting {
+    outcome: oneshot::Sender<Outcome>,
+    /// What it sent.
+    body: Bytes,
 }
 
 /// How far the stream is, asked once for all who want to know at the same time.
@@ -157,6 +174,7 @@ impl NatsLog {
         let reports = client.subscribe(subjects.reports()).await;
         let reports = reports.map_err(|error| NatsError::Nats(error.into()))?;
         let stream = stream::open(&context, &subjects, seed, &options).await?;
+        let followed = Arc::new(Followed::new(options.max_unfollowed));
         let found = stream.cached_info();
         let seed = stream::seed(&found.config).unwrap_or(seed);
         let shared = Arc::new(Shared {
@@ -170,13 +188,14 @@ impl NatsLog {
             applied: watch::Sender::new(()),
             is_missed: Notify::new(),
             waiting: Mutex::default(),
+            followed,
             inquiries: Inquiries::default(),
             tail: Mutex::default(),
             reports: Reports::default(),
             state: watch::Sender::new(State::Open),
             stream,
         });
-        tail::catch_up(&shared).await?;
+        Box::pin(tail::catch_up(&shared)).await?;
         tokio::spawn(tail::run(shared.clone()));
         tokio::spawn(exchange::hear(shared.clone(), reports));
         Ok(Self(shared))
@@ -193,7 +212,7 @@ impl Shared {
         self.replica.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Outcome>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -342,7 +361,8 @@ impl Shared {
         }
         let nonce = message.head.nonce;
         let (sender, outcome) = oneshot::channel();
-        self.waiting().insert(nonce, sender);
+        let waiting = Waiting { outcome: sender, body: message.body.clone() };
+        self.waiting().insert(nonce, waiting);
         let forget = Forget { shared: self, nonce };
         let patience = self.options.patience;
         let sending = async {
@@ -520,6 +540,10 @@ impl Log for NatsLog {
         let (sender, receiver) = mpsc::channel(TAIL_BATCHES);
         *tail = TailState::Taken(sender);
         Some(receiver)
+    }
+
+    fn listen(&self, selection: &Selection) -> Answer<'_, Result<Listening, ReadError>> {
+        Box::pin(ready(Ok(self.0.followed.listen(selection))))
     }
 
     fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {

@@ -64,7 +64,7 @@ impl Shared {
     }
 
     /// The body of a message; `None` if it was deleted.
-    async fn body(&self, sequence: u64) -> Result<Option<Bytes>, NatsError> {
+    pub(super) async fn body(&self, sequence: u64) -> Result<Option<Bytes>, NatsError> {
         match self.stream.direct_get(sequence).await {
             Ok(found) => return Ok(Some(found.payload)),
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => {}

@@ -160,6 +160,13 @@ pub(super) struct Applied {
     pub(super) committed: Vec<Committed>,
 }
 
+impl Applied {
+    /// Something was appended.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self.outcome, Outcome::Appended(Appended { is_repeated: false, .. }))
+    }
+}
+
 impl Replica {
     pub(super) fn is_settled(&self) -> bool {
         self.applied >= self.settled_at
@@ -182,10 +189,7 @@ impl Replica {
             What::Kept(kept) => self.keep(sequence, kept),
             What::Forgotten(forgotten) => self.forget(sequence, forgotten),
         };
-        if !matches!(
-            applied.outcome,
-            Outcome::Done | Outcome::Appended(Appended { is_repeated: false, .. })
-        ) {
+        if applied.outcome != Outcome::Done && !applied.is_new() {
             self.garbage.refused.push(Refused { sequence, is_own, since: Instant::now() });
         }
         applied
@@ -315,20 +319,17 @@ impl Replica {
         topics.find(|topic| self.index.has_ended(topic)).cloned().map(Outcome::Ended)
     }
 
+    /// Events of which the body was left out are not told.
     fn told(&self, message: &Incoming, batch: &BatchHead) -> Vec<Committed> {
-        let mut committed = vec![];
-        let Some(bodies) = Body::read(&message.body).filter(|it| it.len() == batch.events.len())
-        else {
-            return committed;
-        };
-        for (index, (body, &(topic, _))) in bodies.into_iter().zip(&batch.events).enumerate() {
-            let Some(event) = body.event(message.topics[topic].clone()) else { continue };
+        let bodies = Body::read(&message.body).filter(|it| it.len() == batch.events.len());
+        let bodies = bodies.into_iter().flatten().zip(&batch.events).enumerate();
+        let events = bodies.filter_map(|(index, (body, &(topic, _)))| {
+            let event = body.event(message.topics[topic].clone())?;
             let record = Record { position: message.position(index), time: self.time, event };
-            committed.push(Committed::Event(record));
-        }
+            Some(Committed::Event(record))
+        });
         let ends = batch.ends.iter().map(|&topic| Committed::End(message.topics[topic].clone()));
-        committed.extend(ends);
-        committed
+        events.chain(ends).collect()
     }
 
     fn keep(&mut self, sequence: u64, kept: &Kept) -> Applied {

@@ -6,15 +6,16 @@ use std::{
 };
 
 use async_nats::{
-    self as nats, HeaderMap, Subject,
+    self as nats, HeaderMap,
     jetstream::{
         Message,
         consumer::{DeliverPolicy, pull},
+        message::StreamMessage,
         stream::{LastRawMessageErrorKind, State as Found},
     },
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream::iter};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
@@ -28,14 +29,21 @@ use crate::log::Committed;
 /// How often it is asked whether the stream is further than what has come of it.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Messages of the stream behind the newest one that is applied.
-struct Messages(pull::Ordered);
+/// Messages whose bodies are asked for together.
+const FEW: usize = 64;
 
-impl Messages {
-    async fn behind(shared: &Shared) -> Result<Self, NatsError> {
+/// Messages of the stream behind the newest one that is applied.
+struct Messages<'a> {
+    shared: &'a Shared,
+    ordered: pull::Ordered,
+}
+
+impl<'a> Messages<'a> {
+    async fn behind(shared: &'a Shared, headers_only: bool) -> Result<Self, NatsError> {
         let start_sequence = shared.replica().applied + 1;
         let config = pull::OrderedConfig {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
+            headers_only,
             ..pull::OrderedConfig::default()
         };
         let beginning = async {
@@ -44,36 +52,46 @@ impl Messages {
             consumer.messages().await.map_err(|error| NatsError::Nats(error.into()))
         };
         let patience = shared.options.patience;
-        let messages =
+        let ordered =
             timeout(patience, beginning).await.map_err(|_| NatsError::Late(patience))??;
-        Ok(Self(messages))
+        Ok(Self { shared, ordered })
     }
 
     async fn next(&mut self) -> Result<Received, NatsError> {
-        let Some(message) = self.0.next().await else {
+        let Some(message) = self.ordered.next().await else {
             return Err(NatsError::Nats("the messages have ended".into()));
         };
         let message = message.map_err(|error| NatsError::Nats(error.into()))?;
         let sequence = message.info().map_err(NatsError::Nats)?.stream_sequence;
         let Message { message: nats::Message { subject, headers, payload, .. }, .. } = message;
-        Ok(Received { sequence, subject, headers, payload })
+        Ok(self.shared.received(sequence, &subject, headers.as_ref(), payload))
     }
-}
 
-impl Messages {
     /// One that is known to be there.
-    async fn next_in_time(&mut self, shared: &Shared) -> Result<Received, NatsError> {
-        let patience = shared.options.patience;
+    async fn next_in_time(&mut self) -> Result<Received, NatsError> {
+        let patience = self.shared.options.patience;
         timeout(patience, self.next()).await.map_err(|_| NatsError::Late(patience))?
+    }
+
+    /// Those that are there, or the next one.
+    async fn next_few(&mut self) -> Result<Vec<Received>, NatsError> {
+        let mut few = vec![self.next().await?];
+        while few.len() < FEW
+            && let Some(next) = self.next().now_or_never()
+        {
+            few.push(next?);
+        }
+        Ok(few)
     }
 }
 
 /// A message of the stream.
 struct Received {
     sequence: u64,
-    subject: Subject,
-    headers: Option<HeaderMap>,
-    payload: Bytes,
+    /// `None` if it is none of ours.
+    message: Option<Incoming>,
+    /// Somebody is to be given its events.
+    is_followed: bool,
 }
 
 /// How often a stream is read from its beginning, in the hope that nothing is deleted meanwhile.
@@ -106,9 +124,9 @@ pub(super) async fn catch_up(shared: &Shared) -> Result<(), NatsError> {
 /// Applies what comes; tells how many messages that was, of those that were there.
 async fn read_and_count(shared: &Shared, found: &Found) -> Result<u64, NatsError> {
     let mut count = 0;
-    let mut messages = Messages::behind(shared).await?;
+    let mut messages = Messages::behind(shared, true).await?;
     while count < found.messages && shared.replica().applied < found.last_sequence {
-        let message = messages.next_in_time(shared).await?;
+        let message = messages.next_in_time().await?;
         count += u64::from(message.sequence <= found.last_sequence);
         apply(shared, message);
     }
@@ -117,12 +135,12 @@ async fn read_and_count(shared: &Shared, found: &Found) -> Result<u64, NatsError
 
 /// Applies what comes, and looks whether something was left out wherever something is missing.
 async fn read_and_look(shared: &Shared, found: &Found) -> Result<(), NatsError> {
-    let mut messages = Messages::behind(shared).await?;
+    let mut messages = Messages::behind(shared, true).await?;
     while shared.replica().applied < found.last_sequence {
-        let message = messages.next_in_time(shared).await?;
+        let message = messages.next_in_time().await?;
         if let Some(left_out) = shared.left_out_before(&message).await? {
             apply(shared, left_out);
-            messages = Messages::behind(shared).await?;
+            messages = Messages::behind(shared, true).await?;
         } else {
             apply(shared, message);
         }
@@ -169,7 +187,7 @@ async fn follow(shared: &Shared) -> Result<(), NatsError> {
     let mut connections = shared.connections.number.subscribe();
     connections.mark_unchanged();
     shared.recognise().await?;
-    let mut messages = Messages::behind(shared).await?;
+    let mut messages = Messages::behind(shared, shared.followed.leaves_out()).await?;
     shared.connections.is_away.store(false, Ordering::Relaxed);
     let mut state = shared.state.subscribe();
     let mut looks = interval(LOOK);
@@ -180,7 +198,11 @@ async fn follow(shared: &Shared) -> Result<(), NatsError> {
             _ = state.changed() => {}
             // What is with the server that was connected to is of no use any more.
             _ = connections.changed() => return Err(NatsError::Conflict),
-            message = messages.next() => receive(shared, message?).await?,
+            few = messages.next_few() => {
+                for message in shared.complete(few?).await? {
+                    receive(shared, message).await?;
+                }
+            }
             () = shared.is_missed.notified() => {
                 let applied = shared.replica().applied;
                 if let Some(first) = shared.first_behind(applied).await? {
@@ -189,7 +211,7 @@ async fn follow(shared: &Shared) -> Result<(), NatsError> {
                 }
             }
             _ = looks.tick() => {
-                if shared.replica().applied < expected {
+                if shared.followed.weigh() || shared.replica().applied < expected {
                     return Err(NatsError::Conflict);
                 }
                 expected = shared.ask().await?.state.last_sequence;
@@ -238,31 +260,68 @@ async fn take(shared: &Shared, message: Received) -> Result<(), NatsError> {
     let waiting = taken.nonce.and_then(|nonce| shared.waiting().remove(&nonce));
     if let (Some(waiting), Some(outcome)) = (waiting, outcome) {
         // Nobody may wait any more.
-        let _ = waiting.send(outcome);
+        let _ = waiting.outcome.send(outcome);
     }
     Ok(())
 }
 
 /// Applies a message, if it has not been.
-fn apply(shared: &Shared, message: Received) -> Option<Taken> {
-    let Received { sequence, subject, headers, payload } = message;
-    let incoming = Incoming::read(&shared.subjects, sequence, &subject, headers.as_ref(), payload);
+fn apply(shared: &Shared, received: Received) -> Option<Taken> {
+    let Received { sequence, message, is_followed } = received;
     let mut replica = shared.replica();
     if sequence <= replica.applied {
         return None;
     }
-    let Some(incoming) = incoming else {
+    let Some(message) = message else {
         tracing::warn!(sequence, "there is a message in the stream that is not fanfare's");
         (replica.applied, replica.nonce) = (sequence, None);
         return Some(Taken { sequence, nonce: None, applied: None });
     };
-    let nonce = Some(incoming.head.nonce);
-    let is_own = shared.waiting().contains_key(&incoming.head.nonce);
-    let applied = Some(replica.apply(&incoming, &shared.options.retention, is_own));
-    Some(Taken { sequence, nonce, applied })
+    let nonce = Some(message.head.nonce);
+    let is_own = shared.waiting().contains_key(&message.head.nonce);
+    let mut applied = replica.apply(&message, &shared.options.retention, is_own);
+    // Somebody has deleted it meanwhile.
+    if let Some(last) = message.last().filter(|_| is_followed && message.body.is_empty())
+        && applied.is_new()
+    {
+        applied.committed.insert(0, Committed::Skipped(last));
+    }
+    Some(Taken { sequence, nonce, applied: Some(applied) })
 }
 
 impl Shared {
+    fn received(
+        &self,
+        sequence: u64,
+        subject: &str,
+        headers: Option<&HeaderMap>,
+        body: Bytes,
+    ) -> Received {
+        let message = Incoming::read(&self.subjects, sequence, subject, headers, body);
+        Received { sequence, message, is_followed: false }
+    }
+
+    /// Gets the bodies that were left out of what somebody follows.
+    async fn complete(&self, few: Vec<Received>) -> Result<Vec<Received>, NatsError> {
+        let completing = iter(few.into_iter().map(|one| self.complete_one(one)));
+        let patience = self.options.patience;
+        let completed = timeout(patience, completing.buffered(FEW).try_collect()).await;
+        completed.map_err(|_| NatsError::Late(patience))?
+    }
+
+    async fn complete_one(&self, mut received: Received) -> Result<Received, NatsError> {
+        let Some(message) = &mut received.message else { return Ok(received) };
+        received.is_followed = self.followed.judge(message);
+        if received.is_followed && message.body.is_empty() && message.last().is_some() {
+            let sent = self.waiting().get(&message.head.nonce).map(|own| own.body.clone());
+            message.body = match sent {
+                Some(body) => body,
+                None => self.body(message.sequence).await?.unwrap_or_default(),
+            };
+        }
+        Ok(received)
+    }
+
     async fn tell(&self, committed: Vec<Committed>) {
         let tail = match &*self.tail() {
             TailState::Taken(tail) if !committed.is_empty() => tail.clone(),
@@ -287,12 +346,10 @@ impl Shared {
     async fn first_behind(&self, sequence: u64) -> Result<Option<Received>, NatsError> {
         let next = self.stream.raw_message_builder().sequence(sequence + 1);
         match next.next_by_subject(self.subjects.all()).send().await {
-            Ok(found) => Ok(Some(Received {
-                sequence: found.sequence,
-                subject: found.subject,
-                headers: Some(found.headers),
-                payload: found.payload,
-            })),
+            Ok(found) => {
+                let StreamMessage { sequence, subject, headers, payload, .. } = found;
+                Ok(Some(self.received(sequence, &subject, Some(&headers), payload)))
+            }
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
                 Ok(None)
             }
@@ -316,9 +373,8 @@ impl Shared {
             }
             Err(error) => return Err(NatsError::Nats(error.into())),
         };
-        let (subject, headers) = (&*found.subject, Some(&found.headers));
-        let found =
-            Incoming::read(&self.subjects, applied, subject, headers, found.payload.clone());
+        let StreamMessage { subject, headers, payload, .. } = found;
+        let found = self.received(applied, &subject, Some(&headers), payload).message;
         if found.is_some_and(|found| found.head.nonce == nonce) {
             return Ok(());
         }
