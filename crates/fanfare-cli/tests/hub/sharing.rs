@@ -18,6 +18,7 @@ use crate::support::{Folder, Hub, within};
 pub(crate) struct Server {
     folder: PathBuf,
     engine: Engine,
+    is_encrypted: bool,
     port: u16,
     process: Child,
 }
@@ -31,13 +32,25 @@ pub(crate) enum Engine {
 
 impl Server {
     pub(crate) async fn start(folder: &Folder, engine: Engine) -> Self {
+        Self::start_with(folder, engine, false).await
+    }
+
+    /// It has the certificate `certificate.pem`, which nobody trusts.
+    async fn start_encrypted(folder: &Folder, engine: Engine) -> Self {
+        let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        folder.write("key.pem", &certified.signing_key.serialize_pem());
+        folder.write("certificate.pem", &certified.cert.pem());
+        Self::start_with(folder, engine, true).await
+    }
+
+    async fn start_with(folder: &Folder, engine: Engine, is_encrypted: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let folder = folder.path().join("server");
         fs::create_dir(&folder).unwrap();
-        let process = launch(engine, &folder, port);
-        let server = Self { folder, engine, port, process };
+        let process = launch(engine, is_encrypted, &folder, port);
+        let server = Self { folder, engine, is_encrypted, port, process };
         server.until_it_is_there().await;
         server
     }
@@ -57,7 +70,7 @@ impl Server {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        self.process = launch(self.engine, &self.folder, self.port);
+        self.process = launch(self.engine, self.is_encrypted, &self.folder, self.port);
         self.until_it_is_there().await;
     }
 
@@ -68,23 +81,42 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        let scheme = if let Engine::Nats = self.engine { "nats" } else { "redis" };
+        let scheme = match (self.engine, self.is_encrypted) {
+            (Engine::Redis(_), false) => "redis",
+            (Engine::Redis(_), true) => "rediss",
+            (Engine::Nats, false) => "nats",
+            (Engine::Nats, true) => "tls",
+        };
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 }
 
-fn launch(engine: Engine, folder: &Path, port: u16) -> Child {
+/// As seen from the server's folder.
+const CERTIFICATE: &str = "../certificate.pem";
+const KEY: &str = "../key.pem";
+
+fn launch(engine: Engine, is_encrypted: bool, folder: &Path, port: u16) -> Child {
     let port = port.to_string();
     let mut command = match engine {
         Engine::Redis(arguments) => {
             let mut command = Command::new("redis-server");
-            command.args(["--bind", "127.0.0.1", "--port", &port, "--save", ""]).args(arguments);
+            command.args(["--bind", "127.0.0.1", "--save", ""]).args(arguments);
+            if is_encrypted {
+                command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+                command.args(["--tls-cert-file", CERTIFICATE, "--tls-key-file", KEY]);
+                command.args(["--tls-ca-cert-file", CERTIFICATE]);
+            } else {
+                command.args(["--port", &port]);
+            }
             command
         }
         Engine::Nats => {
             let mut command = Command::new("nats-server");
             command.args(["--jetstream", "--addr", "127.0.0.1", "--port", &port]);
             command.arg("--store_dir").arg(folder);
+            if is_encrypted {
+                command.args(["--tls", "--tlscert", CERTIFICATE, "--tlskey", KEY]);
+            }
             command
         }
     };
@@ -121,6 +153,7 @@ on_both! {
     nothing_is_acknowledged_while_the_log_is_away_and_streams_stay_open,
     a_relay_waits_for_a_log_that_is_away_and_leaves_nothing_out,
     a_hub_ends_when_its_log_turns_out_to_be_another_one,
+    a_log_is_reached_over_tls_where_its_certificate_is_trusted,
 }
 
 /// Publishes with curl; gives the status and the answer.
@@ -249,4 +282,18 @@ async fn a_log_that_cannot_be_reached_is_named_without_its_password() {
     let end = folder.run(&["serve", "--log", "memcached://127.0.0.1"]).await;
     assert_eq!(end.status, Some(2));
     assert!(end.stderr.contains("redis://"), "{end:?}");
+}
+
+async fn a_log_is_reached_over_tls_where_its_certificate_is_trusted(engine: Engine) {
+    let folder = Folder::new();
+    let server = Server::start_encrypted(&folder, engine).await;
+    let words = ["serve", "--listen", "127.0.0.1:0", "--log", &server.url()];
+    let end = folder.run(&words).await;
+    assert_eq!(end.status, Some(1), "{end:?}");
+    assert!(end.stderr.contains("invalid peer certificate"), "{end:?}");
+    let mut command = folder.command(&words);
+    command.env("SSL_CERT_FILE", folder.path().join("certificate.pem"));
+    let hub = folder.launch(command).await;
+    assert_eq!(publish(&folder, &hub, "1").await.0, "200");
+    assert_eq!(all(&folder, &hub, 1).await, ["1"]);
 }
