@@ -423,7 +423,11 @@ impl Shared {
             let what = format!("a batch has {MAX_EVENTS} events at most");
             return Err(AppendError::TooLarge(what.into()));
         }
-        self.check_topics(&batch)?;
+        if self.check_topics(&batch).is_err() {
+            // Another hub may have made room.
+            self.inquire(|_| ()).await.map_err(refused)?;
+            self.check_topics(&batch)?;
+        }
         let retention = &self.options.retention;
         let mut answer = self.replica().answer(&batch, retention);
         if let Some(Outcome::Ended(_)) = answer {
