@@ -3,18 +3,16 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fanfare_fanout::{Epoch, Position};
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::{
     Answer, AppendError, Appended, Batch, Committed, Log, NewEvent, Page, Read, ReadError, Record,
     Retention, Size, Tail, Timestamp, TopicState,
     index::{Beyond, Entry, Index},
     keys::Keys,
+    teller::Teller,
 };
 use crate::{Selection, TopicName};
-
-/// Batches that may wait for the reader of the tail.
-const TAIL_BATCHES: usize = 64;
 
 /// A [`Log`] in memory.
 #[derive(Debug)]
@@ -24,6 +22,7 @@ pub struct MemoryLog {
     /// Held over an append and what the tail is told of it, so that the tail is in order.
     writer: AsyncMutex<Writer>,
     state: Mutex<State>,
+    teller: Teller,
 }
 
 #[derive(Debug, Default)]
@@ -36,16 +35,6 @@ struct State {
     index: Index<Record>,
     time: Timestamp,
     keys: Keys<u64>,
-    tail: TailState,
-}
-
-#[derive(Debug, Default)]
-enum TailState {
-    #[default]
-    Untaken,
-    Taken(mpsc::Sender<Vec<Committed>>),
-    /// Nobody reads it any more.
-    Gone,
 }
 
 impl Entry for Record {
@@ -65,7 +54,8 @@ impl Entry for Record {
 impl MemoryLog {
     /// An empty log.
     pub fn new(epoch: Epoch, retention: Retention) -> Self {
-        Self { epoch, retention, writer: AsyncMutex::default(), state: Mutex::default() }
+        let (writer, state, teller) = Default::default();
+        Self { epoch, retention, writer, state, teller }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -82,13 +72,7 @@ impl MemoryLog {
             return Err(AppendError::Unavailable("it has been closed".into()));
         }
         let (outcome, committed) = change(&mut self.state())?;
-        let tail = match &self.state().tail {
-            TailState::Taken(tail) if !committed.is_empty() => tail.clone(),
-            _ => return Ok(outcome),
-        };
-        if tail.send(committed).await.is_err() {
-            self.state().tail = TailState::Gone;
-        }
+        self.teller.tell(committed).await;
         Ok(outcome)
     }
 }
@@ -103,13 +87,7 @@ impl Log for MemoryLog {
     }
 
     fn tail(&self) -> Option<Tail> {
-        let tail = &mut self.state().tail;
-        if !matches!(tail, TailState::Untaken) {
-            return None;
-        }
-        let (sender, receiver) = mpsc::channel(TAIL_BATCHES);
-        *tail = TailState::Taken(sender);
-        Some(receiver)
+        self.teller.tail()
     }
 
     fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {
@@ -174,7 +152,7 @@ impl Log for MemoryLog {
     fn close(&self) -> Answer<'_, Result<(), AppendError>> {
         Box::pin(async {
             self.writer.lock().await.is_closed = true;
-            self.state().tail = TailState::Gone;
+            self.teller.end();
             Ok(())
         })
     }

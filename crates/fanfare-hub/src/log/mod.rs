@@ -6,10 +6,12 @@ mod by_name;
 mod embedded;
 mod index;
 mod keys;
+mod life;
 mod memory;
 mod nats;
 mod redis;
 mod retention;
+mod teller;
 
 use std::{
     any::Any,

@@ -43,7 +43,7 @@ impl Reports {
 
 /// Hears what others tell, until the log is closed.
 pub(super) async fn hear(shared: Arc<Shared>, mut others: Subscriber) {
-    let mut state = shared.state.subscribe();
+    let mut state = shared.life.subscribe();
     while *state.borrow_and_update() == State::Open {
         tokio::select! {
             _ = state.changed() => {}

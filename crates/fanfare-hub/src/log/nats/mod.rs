@@ -43,13 +43,15 @@ use async_nats::{
 use bytes::Bytes;
 use fanfare_fanout::{Epoch, Position};
 use tokio::{
-    sync::{Mutex as AsyncMutex, Notify, mpsc, oneshot, oneshot::error::TryRecvError, watch},
+    sync::{Mutex as AsyncMutex, Notify, oneshot, oneshot::error::TryRecvError, watch},
     time::{Instant, sleep, timeout},
 };
 
 use super::{
-    Answer, AppendError, Appended, Batch, Committed, Heard, IdempotencyKey, Listening, Log, Page,
-    Read, ReadError, Report, Retention, Size, Tail, Timestamp, TopicState,
+    Answer, AppendError, Appended, Batch, Heard, IdempotencyKey, Listening, Log, Page, Read,
+    ReadError, Report, Retention, Size, Tail, Timestamp, TopicState,
+    life::{Life, State},
+    teller::Teller,
 };
 use crate::{Selection, TopicName};
 use error::{refused, unreadable};
@@ -62,8 +64,6 @@ use subject::Subjects;
 
 pub use error::NatsError;
 
-/// Batches that may wait for the reader of the tail.
-const TAIL_BATCHES: usize = 64;
 /// In what time a message comes that is in the stream.
 const SOON: Duration = Duration::from_millis(100);
 /// How often a batch is sent when other hubs are faster.
@@ -116,9 +116,9 @@ struct Shared {
     waiting: Mutex<HashMap<u64, Waiting>>,
     followed: Arc<Followed>,
     inquiries: Inquiries,
-    tail: Mutex<TailState>,
+    teller: Teller,
     reports: Reports,
-    state: watch::Sender<State>,
+    life: Life,
 }
 
 /// Who waits for what comes of a message.
@@ -137,22 +137,6 @@ struct Inquiries {
     answered: AsyncMutex<u64>,
     /// The newest message there is, as far as is known.
     reach: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-enum TailState {
-    #[default]
-    Untaken,
-    Taken(mpsc::Sender<Vec<Committed>>),
-    /// Nobody reads it any more, or nothing is told.
-    Gone,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Open,
-    Closed,
-    Replaced,
 }
 
 impl NatsLog {
@@ -190,9 +174,9 @@ impl NatsLog {
             waiting: Mutex::default(),
             followed,
             inquiries: Inquiries::default(),
-            tail: Mutex::default(),
+            teller: Teller::default(),
             reports: Reports::default(),
-            state: watch::Sender::new(State::Open),
+            life: Life::new(),
             stream,
         });
         Box::pin(tail::catch_up(&shared)).await?;
@@ -203,7 +187,7 @@ impl NatsLog {
 
     /// Whether NATS has turned out to hold another log than it did.
     pub fn is_replaced(&self) -> bool {
-        *self.0.state.borrow() == State::Replaced
+        self.0.life.state() == State::Replaced
     }
 }
 
@@ -216,28 +200,13 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tail(&self) -> MutexGuard<'_, TailState> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Why nothing goes on any more, if nothing does.
     fn over(&self) -> Result<(), NatsError> {
-        match *self.state.borrow() {
+        match self.life.state() {
             State::Open => Ok(()),
             State::Closed => Err(NatsError::Closed),
             State::Replaced => Err(NatsError::Replaced),
         }
-    }
-
-    /// Nothing goes on any more.
-    fn end(&self, why: State) {
-        self.state.send_if_modified(|state| {
-            let is_open = *state == State::Open;
-            if is_open {
-                *state = why;
-            }
-            is_open
-        });
     }
 
     /// Does something with what is known, when that is all that the stream has at this moment or later.
@@ -326,7 +295,7 @@ impl Shared {
 
     fn lost(&self, error: NatsError) -> NatsError {
         if matches!(error, NatsError::Replaced) {
-            self.end(State::Replaced);
+            self.life.end(State::Replaced);
             // Who waits is told.
             self.applied.send_replace(());
         }
@@ -529,21 +498,11 @@ impl Log for NatsLog {
     }
 
     fn replaced(&self) -> Answer<'_, ()> {
-        let mut state = self.0.state.subscribe();
-        Box::pin(async move {
-            // It is there as long as this is.
-            let _ = state.wait_for(|state| *state == State::Replaced).await;
-        })
+        self.0.life.replaced()
     }
 
     fn tail(&self) -> Option<Tail> {
-        let mut tail = self.0.tail();
-        if !matches!(*tail, TailState::Untaken) {
-            return None;
-        }
-        let (sender, receiver) = mpsc::channel(TAIL_BATCHES);
-        *tail = TailState::Taken(sender);
-        Some(receiver)
+        self.0.teller.tail()
     }
 
     fn listen(&self, selection: &Selection) -> Answer<'_, Result<Listening, ReadError>> {
@@ -614,7 +573,7 @@ impl Log for NatsLog {
     }
 
     fn close(&self) -> Answer<'_, Result<(), AppendError>> {
-        self.0.end(State::Closed);
+        self.0.life.end(State::Closed);
         Box::pin(async { Ok(()) })
     }
 }

@@ -19,7 +19,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream::iter};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
-    NatsError, Shared, State, TailState,
+    NatsError, Shared, State,
     message::Incoming,
     replica::{Applied, Replica, before},
     stream::{self, pause},
@@ -157,7 +157,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ok(()) => break,
             Err(NatsError::Replaced) => {
                 tracing::error!("{}", NatsError::Replaced);
-                shared.end(State::Replaced);
+                shared.life.end(State::Replaced);
                 break;
             }
             Err(NatsError::Conflict) => {}
@@ -171,13 +171,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
             continue;
         }
         failures += 1;
-        let mut state = shared.state.subscribe();
+        let mut state = shared.life.subscribe();
         let over = state.wait_for(|state| *state != State::Open);
         if timeout(pause(failures), over).await.is_ok() {
             break;
         }
     }
-    *shared.tail() = TailState::Gone;
+    shared.teller.end();
     shared.waiting().clear();
     shared.applied.send_replace(());
 }
@@ -189,7 +189,7 @@ async fn follow(shared: &Shared) -> Result<(), NatsError> {
     shared.recognise().await?;
     let mut messages = Messages::behind(shared, shared.followed.leaves_out()).await?;
     shared.connections.is_away.store(false, Ordering::Relaxed);
-    let mut state = shared.state.subscribe();
+    let mut state = shared.life.subscribe();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut expected = 0;
@@ -255,7 +255,7 @@ async fn take(shared: &Shared, message: Received) -> Result<(), NatsError> {
     if has_jumped {
         committed.insert(0, Committed::Missed(before(taken.sequence)));
     }
-    shared.tell(committed).await;
+    shared.teller.tell(committed).await;
     shared.applied.send_replace(());
     let waiting = taken.nonce.and_then(|nonce| shared.waiting().remove(&nonce));
     if let (Some(waiting), Some(outcome)) = (waiting, outcome) {
@@ -320,16 +320,6 @@ impl Shared {
             };
         }
         Ok(received)
-    }
-
-    async fn tell(&self, committed: Vec<Committed>) {
-        let tail = match &*self.tail() {
-            TailState::Taken(tail) if !committed.is_empty() => tail.clone(),
-            _ => return,
-        };
-        if tail.send(committed).await.is_err() {
-            *self.tail() = TailState::Gone;
-        }
     }
 
     /// The next message to be applied, if it was left out in front of this one.

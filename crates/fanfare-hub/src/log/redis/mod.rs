@@ -24,11 +24,12 @@ use redis::{
     io::tcp::TcpSettings,
 };
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::{
     Answer, AppendError, Appended, Batch, BoxError, Heard, Limits, Log, NewEvent, Page, Read,
     ReadError, Report, Retention, Size, Tail, Timestamp, TopicState,
+    life::{Life, State},
 };
 use crate::{Selection, Selector, TopicName};
 use link::{Connected, Link};
@@ -137,14 +138,7 @@ struct Shared {
     is_tail_taken: AtomicBool,
     /// The last answer was none, or the tail has lost its connection.
     is_away: AtomicBool,
-    state: watch::Sender<State>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Open,
-    Closed,
-    Replaced,
+    life: Life,
 }
 
 /// A place in the order of all that happens: several things may happen at a position.
@@ -234,13 +228,13 @@ impl RedisLog {
             nonce,
             is_tail_taken: AtomicBool::new(false),
             is_away: AtomicBool::new(false),
-            state: watch::Sender::new(State::Open),
+            life: Life::new(),
         })))
     }
 
     /// Whether Redis has turned out to hold another log than it did.
     pub fn is_replaced(&self) -> bool {
-        *self.0.state.borrow() == State::Replaced
+        self.0.life.state() == State::Replaced
     }
 }
 
@@ -272,7 +266,7 @@ impl Shared {
         let is_same = reply.number_or_none().ok().flatten() == Some(self.seed);
         // What it says may only be newer than what was known before it was asked.
         if !is_same || place < known && !self.recognise(connection, known, "").await? {
-            self.replace();
+            self.life.end(State::Replaced);
             return Err(RedisError::Replaced);
         }
         let mut newest = self.newest();
@@ -302,22 +296,11 @@ impl Shared {
     }
 
     fn check_open(&self) -> Result<(), RedisError> {
-        match *self.state.borrow() {
+        match self.life.state() {
             State::Open => Ok(()),
             State::Closed => Err(RedisError::Closed),
             State::Replaced => Err(RedisError::Replaced),
         }
-    }
-
-    /// Positions here and there are no longer the same events.
-    fn replace(&self) {
-        self.state.send_if_modified(|state| {
-            let is_news = *state == State::Open;
-            if is_news {
-                *state = State::Replaced;
-            }
-            is_news
-        });
     }
 
     fn nonce(&self) -> String {
@@ -495,15 +478,11 @@ impl Log for RedisLog {
 
     fn is_available(&self) -> Option<bool> {
         let is_away = self.0.is_away.load(Ordering::Relaxed);
-        Some(!is_away && *self.0.state.borrow() == State::Open)
+        Some(!is_away && self.0.life.state() == State::Open)
     }
 
     fn replaced(&self) -> Answer<'_, ()> {
-        let mut state = self.0.state.subscribe();
-        Box::pin(async move {
-            // It is there as long as this is.
-            let _ = state.wait_for(|state| *state == State::Replaced).await;
-        })
+        self.0.life.replaced()
     }
 
     fn tail(&self) -> Option<Tail> {
@@ -595,13 +574,7 @@ impl Log for RedisLog {
     }
 
     fn close(&self) -> Answer<'_, Result<(), AppendError>> {
-        self.0.state.send_if_modified(|state| {
-            let is_open = *state == State::Open;
-            if is_open {
-                *state = State::Closed;
-            }
-            is_open
-        });
+        self.0.life.end(State::Closed);
         Box::pin(async { Ok(()) })
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn run(shared: Arc<Shared>, sender: Sender<Vec<Committed>>, pla
             Ok(()) => return,
             Err(RedisError::Replaced) => {
                 tracing::error!("{}", RedisError::Replaced);
-                tailing.shared.replace();
+                tailing.shared.life.end(State::Replaced);
                 return;
             }
             Err(error) => {
@@ -61,7 +61,7 @@ impl Tailing {
         let mut changes = shared.link.changes();
         let mut connection = shared.link.connect(WAIT).await?;
         self.recognise(&mut connection).await?;
-        let mut state = shared.state.subscribe();
+        let mut state = shared.life.subscribe();
         loop {
             // What was appended before it was closed is told. Others may go on appending for ever.
             let is_over = *state.borrow_and_update() != State::Open;
@@ -111,7 +111,7 @@ impl Tailing {
 
     /// Waits before the next attempt; tells whether none is wanted.
     async fn rest(&self, pause: Duration) -> bool {
-        let mut state = self.shared.state.subscribe();
+        let mut state = self.shared.life.subscribe();
         let over = async {
             tokio::select! {
                 () = self.sender.closed() => {}
