@@ -73,6 +73,12 @@ suite('where the original throws or leaves out, the whole event is sent', { conc
       ['an id of zero in an object', [{ data: 'd', id: 0 }], 'id: 0\ndata: d\n\n'],
       ['retry of zero', [{ data: 'd', retry: 0 }], 'retry: 0\ndata: d\n\n'],
       ['a number in an object', [{ data: 1.5 }], 'data: 1.5\n\n'],
+      ['null', [null], 'data: \n\n'],
+      ['undefined', [undefined], 'data: \n\n'],
+      ['an object as data', [{ data: { a: [1] } }], 'data: {"a":[1]}\n\n'],
+      ['an array as data', ['list', [1, 'two']], 'event: list\ndata: [1,"two"]\n\n'],
+      ['bytes', ['bytes', Buffer.from('a\nü')], 'event: bytes\ndata: a\ndata: ü\n\n'],
+      ['an object that has a text', ['at', { toString: () => 'noon' }], 'event: at\ndata: noon\n\n'],
     ],
     oursOnly,
   )
@@ -86,6 +92,9 @@ suite('what would inject a field throws before anything is written', { concurren
     ['CR in an id', ['e', 'd', '1\rx']],
     ['LF in an event of an object', [{ event: 'a\nb', data: 'd' }]],
     ['LF in an id of an object', [{ id: 'a\nb', data: 'd' }]],
+    ['NUL in an id', ['e', 'd', '1\0']],
+    ['retry that is no number', [{ retry: 'soon', data: 'd' }]],
+    ['retry that is no whole number', [{ retry: 1.5, data: 'd' }]],
     ['LF in retry', [{ retry: '1\ndata: x', data: 'd' }]],
   ]) {
     test(name, async t => {
