@@ -190,6 +190,8 @@ export const programs = {
     client.send('still there')
     await stream.until('still there')
     client.close()
+    await stage.happens('client 1 close')
+    stream.socket.end()
     await stage.happens('server close')
   },
 
