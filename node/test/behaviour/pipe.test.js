@@ -56,7 +56,7 @@ suite('pipe', { concurrency: true, ...oursOnly }, () => {
       await answer.until('data: 3\n\n')
       answer.abort()
       await piped
-      assert.ok(hasEnded)
+      await eventually(() => hasEnded, 'the source to end')
     })
   }
 
@@ -100,16 +100,16 @@ suite('pipe', { concurrency: true, ...oursOnly }, () => {
     const { client, answer } = await join()
     answer.body.pause()
     let given = 0
-    const megabyte = 'x'.repeat(1_000_000)
+    const large = 'x'.repeat(200_000)
     function* source() {
-      for (; given < 200; given++) yield megabyte
+      for (; given < 200; given++) yield large
     }
     const piped = client.pipe(source())
     const before = await settled(() => given)
-    assert.ok(before < 100, `${before} MB were taken from the source, and nobody read`)
+    assert.ok(before < 100, `${before} of 200 were taken from the source, and nobody read`)
     answer.body.resume()
     await piped
-    await eventually(() => answer.text.length >= 200_000_000, 'all of it')
+    await eventually(() => answer.text.length >= 40_000_000, 'all of it')
   })
 })
 

@@ -1,10 +1,13 @@
 // What has come so far, and waiting for more, with a bound.
 
 const PATIENCE_MS = 10_000
+const LONGEST_WAITED_FOR = 1000
 
 export class Received {
   text = ''
   hasEnded = false
+  /** What came last, with a little before it: what is waited for may have come in parts. */
+  #newest = ''
   #waiting = new Set()
   #end
   /** Fulfilled when nothing will come any more. */
@@ -12,6 +15,7 @@ export class Received {
 
   take(text) {
     this.text += text
+    this.#newest = this.#newest.slice(-LONGEST_WAITED_FOR) + text
     this.#look()
   }
 
@@ -23,9 +27,12 @@ export class Received {
 
   /** Waits until the text contains `what`, or fits the pattern `what`; gives all that came. */
   async until(what) {
-    const isThere = () => (typeof what === 'string' ? this.text.includes(what) : what.test(this.text))
+    const isIn = text => (typeof what === 'string' ? text.includes(what) : what.test(text))
+    // All of a long text is not searched again with each part.
+    const isThere = () => isIn(typeof what === 'string' ? this.#newest : this.text)
+    if (isIn(this.text)) return this.text
     await within(done => this.#wait(done, isThere), () => `waited for ${what}, and was given ${shown(this.text)}`)
-    if (!isThere()) throw new Error(`ended before ${what}: ${shown(this.text)}`)
+    if (!isIn(this.text)) throw new Error(`ended before ${what}: ${shown(this.text)}`)
     return this.text
   }
 
