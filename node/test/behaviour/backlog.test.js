@@ -34,10 +34,10 @@ suite('a client that does not read', { concurrency: true, ...oursOnly }, () => {
 
   test('is cut off when what was sent has waited too long', async t => {
     const { sse, slow, fast } = await two(t, { age: 100 })
-    for (let count = 0; count < 100; count++) sse.broadcast(LARGE)
+    for (let count = 0; count < 200; count++) slow.send(LARGE)
     assert.equal(await slow.closed, 'lagged')
     sse.broadcast('end')
-    assert.equal((await fast.answer.until('data: end\n\n')).match(/data: x/g).length, 100)
+    await fast.answer.until('data: end\n\n')
   })
 
   test('is kept, with all that it is sent, where the policy says so', async t => {
