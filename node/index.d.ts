@@ -117,7 +117,7 @@ declare namespace SSE {
   interface MaxBacklog {
     /** How many bytes may wait for a client. 64 MiB if left out. */
     bytes?: number;
-    /** How long what was sent may wait, in milliseconds; up to twice that. 60,000 if left out. */
+    /** How long it may take nothing of what waits for it, in milliseconds; up to a quarter more. 60,000 if left out. */
     age?: number;
     /** `'close'` (if left out) cuts the connection; `'keep'` has everything wait, however much. */
     policy?: 'close' | 'keep';

@@ -22,7 +22,7 @@ class Channel {
     this._first = 0;
     this._bytes = 0;
     /** The position of the newest event that is no longer kept. */
-    this._trimmed = log.newest;
+    this._trimmed = 0;
     this._isClosed = false;
   }
 

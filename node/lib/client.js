@@ -41,8 +41,10 @@ function Client(req, res) {
   this._drain = undefined;
   /** Node's response wants no more for now. */
   this._isFull = false;
-  /** When the oldest write that is being watched was made. */
+  /** Since when Node has had something for it that it does not take; 0 if there is nothing. */
   this._waitingSince = 0;
+  /** What waited in the operating system's part of Node when it was last looked. */
+  this._queued = 0;
   this._taken = undefined;
   /** Ticks of its SSE since it was last written to. */
   this._quiet = 0;
@@ -121,6 +123,15 @@ class Methods extends EventEmitter {
     } else {
       this._isFull = !res.write(text, this._watch());
     }
+  }
+
+  /** Whether it has taken nothing for too long. */
+  _look(now) {
+    if (this._waitingSince === 0) return;
+    const queued = this.req.socket?._handle?.writeQueueSize ?? 0;
+    if (queued !== this._queued) this._waitingSince = now;
+    else if (now - this._waitingSince > this._settings.maxAge) this._cut('lagged');
+    this._queued = queued;
   }
 
   /** What tells that this write was taken, if none is watched yet and it matters. */

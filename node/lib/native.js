@@ -29,7 +29,7 @@ const free = [];
 const batch = { text: '', numbers: new Uint32Array(1024), count: 0, isScheduled: false };
 
 function load() {
-  if (process.env.SSE_NATIVE === '0') return undefined;
+  if (process.env.SSE_FALLBACK) return undefined;
   try {
     return require('./sse.node').Writer;
   } catch {

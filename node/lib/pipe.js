@@ -1,5 +1,7 @@
 'use strict';
 
+const { setImmediate } = require('node:timers/promises');
+
 /** Sends what a source gives as fast as the client takes it, until either ends. */
 async function pipe(source, client, { end = false } = {}) {
   const items = (source[Symbol.asyncIterator] ?? source[Symbol.iterator]).call(source);
@@ -24,14 +26,15 @@ async function pipe(source, client, { end = false } = {}) {
     isExhausted = true;
     throw error;
   } finally {
-    if (!isExhausted) letGo(items);
+    if (!isExhausted) await letGo(items);
   }
   if (end) client.close();
 }
 
-/** An async generator answers only when what it waits for has come, so this is not waited for. */
-function letGo(items) {
-  Promise.resolve(items.return?.()).catch(() => {});
+/** An async generator that waits for something answers only when that has come: this does not wait for it. */
+async function letGo(items) {
+  const done = Promise.resolve(items.return?.()).catch(() => {});
+  await Promise.race([done, setImmediate()]);
 }
 
 module.exports = { pipe };

@@ -33,7 +33,7 @@ function SSE(server, options) {
   this._closing = undefined;
   this._aborted = new AbortController();
   this._timer = undefined;
-  this._attach(path ?? DEFAULT_PATH, verifyRequest ?? (() => true));
+  this._attach(toPattern(path ?? DEFAULT_PATH), verifyRequest ?? (() => true));
 }
 
 class Methods extends EventEmitter {
@@ -82,16 +82,15 @@ class Methods extends EventEmitter {
     return this._closing;
   }
 
-  _attach(path, verifyRequest) {
+  _attach(pattern, verifyRequest) {
     const { server } = this;
     const others = server.listeners('request');
-    const pattern = toPattern(path);
     const passOn = (req, res) => others.forEach((listener) => listener.call(server, req, res));
     const answer = (req, res, query, isMeant) => (isMeant ? this._accept(req, res, query) : passOn(req, res));
     server.removeAllListeners('request');
     server.on('request', (req, res) => {
       const { path, query } = split(req.url);
-      const isMeant = matches(path, pattern) && verifyRequest(req);
+      const isMeant = this.matchesPath(path, pattern) && verifyRequest(req);
       if (typeof isMeant?.then === 'function') isMeant.then((it) => answer(req, res, query, it));
       else answer(req, res, query, isMeant);
     });
@@ -132,11 +131,10 @@ class Methods extends EventEmitter {
   }
 
   _look(quietTicks) {
-    const { maxAge } = this._settings;
-    const oldest = performance.now() - maxAge;
+    const now = performance.now();
     for (const client of this.clients) {
-      if (client._waitingSince !== 0 && client._waitingSince < oldest) client._cut('lagged');
-      else if (++client._quiet > quietTicks) client._write(COMMENT);
+      client._look(now);
+      if (++client._quiet > quietTicks) client._write(COMMENT);
     }
   }
 }

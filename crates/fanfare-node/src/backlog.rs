@@ -5,7 +5,6 @@ use std::{
     io::{self, IoSlice},
     os::fd::RawFd,
     sync::Arc,
-    time::Instant,
 };
 
 use nix::sys::socket::{MsgFlags, send, sendmsg};
@@ -22,7 +21,7 @@ const KEPT_ROOM: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Backlog {
     framing: Framing,
-    frames: VecDeque<(Arc<Frame>, Instant)>,
+    frames: VecDeque<Arc<Frame>>,
     /// Of the first frame.
     done: usize,
     bytes: usize,
@@ -33,9 +32,9 @@ impl Backlog {
         Self { framing, frames: VecDeque::new(), done: 0, bytes: 0 }
     }
 
-    pub(crate) fn push(&mut self, frame: &Arc<Frame>, now: Instant) {
+    pub(crate) fn push(&mut self, frame: &Arc<Frame>) {
         self.bytes += frame.bytes(self.framing).len();
-        self.frames.push_back((frame.clone(), now));
+        self.frames.push_back(frame.clone());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -45,11 +44,6 @@ impl Backlog {
     /// How many bytes wait.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// Since when the first frame has waited.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.frames.front().map(|&(_, since)| since)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -77,16 +71,13 @@ impl Backlog {
 
     fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(self.done).chain(std::iter::repeat(0));
-        self.frames
-            .iter()
-            .zip(starts)
-            .map(|((frame, _), start)| &frame.bytes(self.framing)[start..])
+        self.frames.iter().zip(starts).map(|(frame, start)| &frame.bytes(self.framing)[start..])
     }
 
     fn advance(&mut self, written: usize) {
         self.bytes -= written;
         self.done += written;
-        while let Some((frame, _)) = self.frames.front() {
+        while let Some(frame) = self.frames.front() {
             let length = frame.bytes(self.framing).len();
             if self.done < length {
                 return;

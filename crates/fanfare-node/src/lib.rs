@@ -94,10 +94,9 @@ impl Writer {
     }
 
     /// Has a text written to each of these sockets.
-    #[expect(clippy::needless_pass_by_value, reason = "Node-API gives it away")]
     #[napi]
     pub fn write(&self, text: String, numbers: &[u32]) {
-        let frame = Arc::new(Frame::new(text.as_bytes()));
+        let frame = Arc::new(Frame::new(&text.into_bytes()));
         self.inbox.post(Command::Write { frame, numbers: numbers.into() });
     }
 

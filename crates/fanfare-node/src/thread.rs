@@ -30,6 +30,8 @@ struct Writer<T> {
     /// Whose socket takes no more.
     blocked: BTreeSet<u32>,
     looked: Instant,
+    /// Of this round.
+    now: Instant,
     tell: T,
 }
 
@@ -37,6 +39,8 @@ struct Writer<T> {
 struct Client {
     slot: Arc<Slot>,
     backlog: Backlog,
+    /// When its socket last took something, or was given the first that waits.
+    took: Instant,
     /// What is to be told when nothing waits any more.
     words: Vec<Word>,
     /// It is among the given.
@@ -64,6 +68,7 @@ pub(crate) fn start(
         given: vec![],
         blocked: BTreeSet::new(),
         looked: Instant::now(),
+        now: Instant::now(),
         tell,
     };
     let thread = Builder::new().name("sse-writer".into()).spawn(move || writer.run(poll))?;
@@ -78,22 +83,22 @@ impl<T: Fn(u32, Word)> Writer<T> {
             let timeout = (!self.blocked.is_empty()).then_some(LOOK);
             // Only an interruption can fail it, after which it is looked all the same.
             let _ = poll.poll(&mut events, timeout);
-            let now = Instant::now();
+            self.now = Instant::now();
             self.inbox.take(&mut commands);
-            commands.drain(..).for_each(|command| self.obey(command, now));
+            commands.drain(..).for_each(|command| self.obey(command));
             self.give();
             for event in events.iter().filter(|event| event.token() != INBOX) {
                 self.go_on(event.token());
             }
-            self.look(now);
+            self.look();
         }
     }
 
-    fn obey(&mut self, command: Command, now: Instant) {
+    fn obey(&mut self, command: Command) {
         match command {
             Command::Enter { number, slot } => self.enter(number, slot),
             Command::Write { frame, numbers } => {
-                numbers.iter().for_each(|&number| self.put(number, &frame, now));
+                numbers.iter().for_each(|&number| self.put(number, &frame));
             }
             Command::Tell { number, word } => self.promise(number, word),
             Command::Leave { number } => self.leave(number),
@@ -108,12 +113,12 @@ impl<T: Fn(u32, Word)> Writer<T> {
         self.clients[index] = Some(Client::new(slot));
     }
 
-    fn put(&mut self, number: u32, frame: &Arc<Frame>, now: Instant) {
+    fn put(&mut self, number: u32, frame: &Arc<Frame>) {
         let Some(client) = self.clients.get_mut(number as usize).and_then(Option::as_mut) else {
             return;
         };
         if !client.is_dead {
-            client.backlog.push(frame, now);
+            client.put(frame, self.now);
             client.note(number, &mut self.given);
         }
     }
@@ -165,7 +170,7 @@ impl<T: Fn(u32, Word)> Writer<T> {
 
     fn write(&mut self, number: u32) {
         let Some(Some(client)) = self.clients.get_mut(number as usize) else { return };
-        match client.write() {
+        match client.write(self.now) {
             Took::NotAll => {
                 self.blocked.insert(number);
                 if client.slot.watch(self.inbox.registry(), Token(number as usize)).is_err() {
@@ -195,7 +200,7 @@ impl<T: Fn(u32, Word)> Writer<T> {
     /// Whether what waits for it is within its limits.
     fn check(&mut self, number: u32) {
         let Some(Some(client)) = self.clients.get(number as usize) else { return };
-        if client.has_lagged(Instant::now()) {
+        if client.has_lagged(self.now) {
             self.lag(number);
         }
     }
@@ -208,11 +213,11 @@ impl<T: Fn(u32, Word)> Writer<T> {
     }
 
     /// Looks for what has waited too long.
-    fn look(&mut self, now: Instant) {
-        if self.blocked.is_empty() || now.duration_since(self.looked) < LOOK {
+    fn look(&mut self) {
+        if self.blocked.is_empty() || self.now.duration_since(self.looked) < LOOK {
             return;
         }
-        self.looked = now;
+        self.looked = self.now;
         for number in self.blocked.iter().copied().collect::<Vec<u32>>() {
             self.check(number);
         }
@@ -222,7 +227,14 @@ impl<T: Fn(u32, Word)> Writer<T> {
 impl Client {
     fn new(slot: Arc<Slot>) -> Self {
         let backlog = Backlog::new(slot.framing);
-        Self { slot, backlog, words: vec![], is_given: false, is_dead: false }
+        Self { slot, backlog, took: Instant::now(), words: vec![], is_given: false, is_dead: false }
+    }
+
+    fn put(&mut self, frame: &Arc<Frame>, now: Instant) {
+        if self.backlog.is_empty() {
+            self.took = now;
+        }
+        self.backlog.push(frame);
     }
 
     fn note(&mut self, number: u32, given: &mut Vec<u32>) {
@@ -233,10 +245,10 @@ impl Client {
     }
 
     /// Writes until nothing waits or the socket takes no more: only then the poller tells when it does.
-    fn write(&mut self) -> Took {
+    fn write(&mut self, now: Instant) -> Took {
         while !self.backlog.is_empty() {
             match self.slot.pinned(|socket| self.backlog.write(socket)) {
-                Some(Ok(())) => {}
+                Some(Ok(())) => self.took = now,
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Took::NotAll;
                 }
@@ -249,9 +261,8 @@ impl Client {
 
     fn has_lagged(&self, now: Instant) -> bool {
         let limits = self.slot.limits;
-        let waited = self.backlog.oldest().map(|since| now.saturating_duration_since(since));
-        self.backlog.bytes() > limits.bytes
-            || limits.age.zip(waited).is_some_and(|(limit, waited)| waited > limit)
+        let stalled = now.saturating_duration_since(self.took);
+        self.backlog.bytes() > limits.bytes || limits.age.is_some_and(|limit| stalled > limit)
     }
 
     fn die(&mut self) {
