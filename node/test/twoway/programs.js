@@ -119,6 +119,7 @@ export const programs = {
     stream.socket.write(get('/else') + get('/sse'))
     client.send('one')
     await stream.until('data: one\n\n')
+    await stage.happens('asked for /else')
     client.close()
     await stage.happens('connection 2 {}')
     stage.clients[1].send('two')
