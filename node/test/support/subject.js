@@ -8,7 +8,7 @@ const require = createRequire(import.meta.url)
 export const subject = process.env.SSE_SUBJECT ?? 'addon'
 export const isOurs = subject !== 'original'
 
-if (subject === 'fallback') process.env.SSE_NATIVE = '0'
+if (subject === 'fallback') process.env.SSE_FALLBACK = '1'
 
 export const SSE = require(isOurs ? '../..' : 'original')
 
