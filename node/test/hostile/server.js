@@ -43,6 +43,9 @@ const orders = {
   },
 }
 
-process.on('message', async ({ order, ...details }) => process.send?.({ done: order, result: await orders[order](details) }))
+process.on('message', async ({ order, ...details }) => {
+  const result = await orders[order](details)
+  if (process.connected) process.send({ done: order, result })
+})
 
 server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => process.send({ done: 'listen', result: server.address().port }))
