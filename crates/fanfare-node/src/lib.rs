@@ -19,6 +19,8 @@ mod frame;
 mod inbox;
 mod slot;
 mod thread;
+#[cfg(test)]
+mod vectors;
 
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
 

@@ -189,3 +189,59 @@ impl fmt::Debug for Slot {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        os::{fd::AsRawFd, unix::net::UnixStream},
+        sync::{
+            Arc, Barrier,
+            atomic::{AtomicBool, Ordering},
+        },
+        thread,
+    };
+
+    use mio::{Poll, Token};
+
+    use super::{Limits, Slot};
+    use crate::frame::Framing;
+
+    const UNLIMITED: Limits = Limits { bytes: usize::MAX, age: None };
+
+    #[test]
+    fn a_descriptor_is_not_used_behind_its_leave() {
+        let poll = Poll::new().unwrap();
+        for _ in 0..200 {
+            let slot = Arc::new(Slot::borrow(7, Framing::Plain, UNLIMITED));
+            let has_left = Arc::new(AtomicBool::new(false));
+            let start = Arc::new(Barrier::new(2));
+            let user = thread::spawn({
+                let (slot, has_left, start) = (slot.clone(), has_left.clone(), start.clone());
+                move || {
+                    start.wait();
+                    while slot.pinned(|_| assert!(!has_left.load(Ordering::SeqCst))).is_some() {}
+                }
+            });
+            start.wait();
+            slot.leave(poll.registry());
+            has_left.store(true, Ordering::SeqCst);
+            user.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn leaving_ends_the_watch_and_closes_the_duplicate() {
+        let poll = Poll::new().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let slot = Slot::duplicate(ours.as_raw_fd(), Framing::Plain, UNLIMITED).unwrap();
+        assert_ne!(slot.pinned(|descriptor| descriptor), Some(ours.as_raw_fd()));
+        slot.watch(poll.registry(), Token(0)).unwrap();
+        drop(ours);
+
+        slot.leave(poll.registry());
+        slot.leave(poll.registry());
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0, "nothing holds the socket open");
+        assert_eq!(slot.pinned(|descriptor| descriptor), None);
+    }
+}

@@ -270,3 +270,153 @@ impl Client {
         self.backlog.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        os::{fd::AsRawFd, unix::net::UnixStream},
+        sync::{
+            Arc,
+            mpsc::{Receiver, channel},
+        },
+        thread::JoinHandle,
+        time::Duration,
+    };
+
+    use super::start;
+    use crate::{
+        frame::{Frame, Framing},
+        inbox::{Command, Inbox},
+        slot::{Limits, Numbers, Slot, Word},
+    };
+
+    const UNLIMITED: Limits = Limits { bytes: usize::MAX, age: None };
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    struct Writer {
+        inbox: Arc<Inbox>,
+        numbers: Numbers,
+        heard: Receiver<(u32, Word)>,
+        thread: JoinHandle<()>,
+    }
+
+    impl Writer {
+        fn start() -> Self {
+            let (tell, heard) = channel();
+            let (inbox, thread) =
+                start(move |number, word| tell.send((number, word)).unwrap()).unwrap();
+            Self { numbers: Numbers::new(&inbox), inbox, heard, thread }
+        }
+
+        /// A socket under this number, and its peer.
+        fn enter(&mut self, number: u32, limits: Limits) -> (UnixStream, UnixStream) {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+            self.numbers.enter(number, Slot::borrow(ours.as_raw_fd(), Framing::Plain, limits));
+            (ours, theirs)
+        }
+
+        fn write(&self, bytes: &[u8], numbers: &[u32]) {
+            let frame = Arc::new(Frame::new(bytes));
+            self.inbox.post(Command::Write { frame, numbers: numbers.into() });
+        }
+
+        fn ask(&self, number: u32, word: Word) {
+            self.inbox.post(Command::Tell { number, word });
+        }
+
+        fn hear(&self) -> (u32, Word) {
+            self.heard.recv_timeout(PATIENCE).unwrap()
+        }
+
+        fn stop(self) {
+            self.inbox.close();
+            self.thread.join().unwrap();
+        }
+    }
+
+    fn read(theirs: &mut UnixStream, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        theirs.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn everybody_is_given_the_frames_that_are_for_them_in_order() {
+        let mut writer = Writer::start();
+        let (_one, mut to_one) = writer.enter(0, UNLIMITED);
+        let (_other, mut to_other) = writer.enter(1, UNLIMITED);
+        writer.write(b"a", &[0, 1]);
+        writer.write(b"b", &[1]);
+        writer.write(b"c", &[1, 0]);
+        assert_eq!(read(&mut to_one, 2), b"ac");
+        assert_eq!(read(&mut to_other, 3), b"abc");
+        writer.stop();
+    }
+
+    #[test]
+    fn who_does_not_read_holds_up_nobody_and_is_given_all_when_it_does() {
+        let mut writer = Writer::start();
+        let (_slow, mut to_slow) = writer.enter(0, UNLIMITED);
+        let (_fast, mut to_fast) = writer.enter(1, UNLIMITED);
+        let frames: Vec<Vec<u8>> = (0..100).map(|number| vec![number; 50_000]).collect();
+        for frame in &frames {
+            writer.write(frame, &[0, 1]);
+        }
+        writer.ask(0, Word::Ended);
+        assert!(read(&mut to_fast, 5_000_000) == frames.concat());
+        assert!(read(&mut to_slow, 5_000_000) == frames.concat());
+        assert_eq!(writer.hear(), (0, Word::Ended));
+        writer.stop();
+    }
+
+    #[test]
+    fn who_falls_behind_in_bytes_or_in_time_is_told_of_and_given_no_more() {
+        let mut writer = Writer::start();
+        let by_bytes = Limits { bytes: 1_000_000, age: None };
+        let by_age = Limits { bytes: usize::MAX, age: Some(Duration::from_millis(1)) };
+        for limits in [by_bytes, by_age] {
+            let (ours, mut theirs) = writer.enter(0, limits);
+            for _ in 0..100 {
+                writer.write(&[b'a'; 50_000], &[0]);
+            }
+            assert_eq!(writer.hear(), (0, Word::Lagged));
+            writer.write(b"b", &[0]);
+            writer.ask(0, Word::Ready);
+            assert_eq!(writer.hear(), (0, Word::Ready));
+            writer.numbers.leave(0);
+            assert_eq!(writer.hear(), (0, Word::Left));
+            drop(ours);
+            let mut rest = vec![];
+            theirs.read_to_end(&mut rest).unwrap();
+            assert!(rest.len() < 5_000_000 && !rest.contains(&b'b'));
+        }
+        writer.stop();
+    }
+
+    #[test]
+    fn what_is_for_one_who_has_left_reaches_no_successor() {
+        let mut writer = Writer::start();
+        let (_ours, _theirs) = writer.enter(0, UNLIMITED);
+        writer.write(b"old", &[0]);
+        writer.numbers.leave(0);
+        writer.write(b"old", &[0]);
+        assert_eq!(writer.hear(), (0, Word::Left));
+        let (_new, mut to_new) = writer.enter(0, UNLIMITED);
+        writer.write(b"new", &[0]);
+        assert_eq!(read(&mut to_new, 3), b"new");
+        writer.stop();
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_left_to_node() {
+        let mut writer = Writer::start();
+        let (_ours, theirs) = writer.enter(0, UNLIMITED);
+        drop(theirs);
+        writer.write(b"a", &[0]);
+        writer.ask(0, Word::Ended);
+        assert_eq!(writer.hear(), (0, Word::Ended));
+        writer.stop();
+    }
+}
