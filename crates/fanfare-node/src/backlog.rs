@@ -46,6 +46,11 @@ impl Backlog {
         self.bytes
     }
 
+    /// What waits, as it is to be written.
+    pub(crate) fn rest(&self) -> Vec<u8> {
+        self.parts().collect::<Vec<_>>().concat()
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.framing);
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    io, mem,
     sync::Arc,
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
@@ -11,10 +11,9 @@ use std::{
 use mio::{Events, Poll, Token};
 
 use crate::{
-    backlog::Backlog,
     frame::Frame,
     inbox::{Command, INBOX, Inbox},
-    slot::{Slot, Word},
+    slot::{Seat, Slot, Word},
 };
 
 /// How often it is looked for what has waited too long.
@@ -38,15 +37,12 @@ struct Writer<T> {
 /// A socket, and what is for it.
 struct Client {
     slot: Arc<Slot>,
-    backlog: Backlog,
     /// When its socket last took something, or was given the first that waits.
     took: Instant,
-    /// What is to be told when nothing waits any more.
-    words: Vec<Word>,
+    /// It is to be told when nothing waits any more.
+    is_asked: bool,
     /// It is among the given.
     is_given: bool,
-    /// Nothing is written to it any more: Node will find the peer gone.
-    is_dead: bool,
 }
 
 /// How a socket took what waited for it.
@@ -84,9 +80,10 @@ impl<T: Fn(u32, Word)> Writer<T> {
             // Only an interruption can fail it, after which it is looked all the same.
             let _ = poll.poll(&mut events, timeout);
             self.now = Instant::now();
-            self.inbox.take(&mut commands);
+            let posted = self.inbox.take(&mut commands);
             commands.drain(..).for_each(|command| self.obey(command));
             self.give();
+            self.inbox.done(posted);
             for event in events.iter().filter(|event| event.token() != INBOX) {
                 self.go_on(event.token());
             }
@@ -100,7 +97,7 @@ impl<T: Fn(u32, Word)> Writer<T> {
             Command::Write { frame, numbers } => {
                 numbers.iter().for_each(|&number| self.put(number, &frame));
             }
-            Command::Tell { number, word } => self.promise(number, word),
+            Command::Ask { number } => self.promise(number),
             Command::Leave { number } => self.leave(number),
         }
     }
@@ -117,15 +114,13 @@ impl<T: Fn(u32, Word)> Writer<T> {
         let Some(client) = self.clients.get_mut(number as usize).and_then(Option::as_mut) else {
             return;
         };
-        if !client.is_dead {
-            client.put(frame, self.now);
-            client.note(number, &mut self.given);
-        }
+        client.put(frame, self.now);
+        client.note(number, &mut self.given);
     }
 
-    fn promise(&mut self, number: u32, word: Word) {
+    fn promise(&mut self, number: u32) {
         if let Some(Some(client)) = self.clients.get_mut(number as usize) {
-            client.words.push(word);
+            client.is_asked = true;
             client.note(number, &mut self.given);
         }
     }
@@ -141,7 +136,7 @@ impl<T: Fn(u32, Word)> Writer<T> {
     /// Writes to all who have been given something. What is given meanwhile waits, and goes out in one
     /// system call for each.
     fn give(&mut self) {
-        let mut given = std::mem::take(&mut self.given);
+        let mut given = mem::take(&mut self.given);
         for number in given.drain(..) {
             if self.inbox.is_closed() {
                 return;
@@ -173,28 +168,31 @@ impl<T: Fn(u32, Word)> Writer<T> {
         match client.write(self.now) {
             Took::NotAll => {
                 self.blocked.insert(number);
-                if client.slot.watch(self.inbox.registry(), Token(number as usize)).is_err() {
+                let (registry, token) = (self.inbox.registry(), Token(number as usize));
+                match client.slot.with(|seat| seat.watch(registry, token)) {
                     // What cannot be watched would wait for ever.
-                    self.lag(number);
-                } else {
-                    self.check(number);
+                    Some(Err(_)) => self.lag(number),
+                    Some(Ok(())) | None => self.check(number),
                 }
             }
             Took::Everything => self.settle(number),
+            // Node will find the peer gone.
             Took::Nothing => {
-                client.die();
+                client.slot.with(Seat::give_up);
                 self.settle(number);
             }
         }
     }
 
-    /// Nothing waits for it: what is to be told then is told.
+    /// Nothing waits for it.
     fn settle(&mut self, number: u32) {
         let Some(Some(client)) = self.clients.get_mut(number as usize) else { return };
         if self.blocked.remove(&number) {
-            client.slot.unwatch(self.inbox.registry());
+            client.slot.with(|seat| seat.unwatch(self.inbox.registry()));
         }
-        client.words.drain(..).for_each(|word| (self.tell)(number, word));
+        if mem::take(&mut client.is_asked) {
+            (self.tell)(number, Word::Ready);
+        }
     }
 
     /// Whether what waits for it is within its limits.
@@ -207,8 +205,8 @@ impl<T: Fn(u32, Word)> Writer<T> {
 
     fn lag(&mut self, number: u32) {
         let Some(Some(client)) = self.clients.get_mut(number as usize) else { return };
-        client.die();
-        client.words.insert(0, Word::Lagged);
+        client.slot.with(Seat::give_up);
+        (self.tell)(number, Word::Lagged);
         self.settle(number);
     }
 
@@ -226,15 +224,16 @@ impl<T: Fn(u32, Word)> Writer<T> {
 
 impl Client {
     fn new(slot: Arc<Slot>) -> Self {
-        let backlog = Backlog::new(slot.framing);
-        Self { slot, backlog, took: Instant::now(), words: vec![], is_given: false, is_dead: false }
+        Self { slot, took: Instant::now(), is_asked: false, is_given: false }
     }
 
     fn put(&mut self, frame: &Arc<Frame>, now: Instant) {
-        if self.backlog.is_empty() {
-            self.took = now;
-        }
-        self.backlog.push(frame);
+        self.slot.with(|seat| {
+            if seat.bytes() == 0 {
+                self.took = now;
+            }
+            seat.put(frame);
+        });
     }
 
     fn note(&mut self, number: u32, given: &mut Vec<u32>) {
@@ -246,9 +245,10 @@ impl Client {
 
     /// Writes until nothing waits or the socket takes no more: only then the poller tells when it does.
     fn write(&mut self, now: Instant) -> Took {
-        while !self.backlog.is_empty() {
-            match self.slot.pinned(|socket| self.backlog.write(socket)) {
-                Some(Ok(())) => self.took = now,
+        loop {
+            match self.slot.with(Seat::write) {
+                Some(Ok(true)) => return Took::Everything,
+                Some(Ok(false)) => self.took = now,
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Took::NotAll;
                 }
@@ -256,18 +256,13 @@ impl Client {
                 Some(Err(_)) | None => return Took::Nothing,
             }
         }
-        Took::Everything
     }
 
     fn has_lagged(&self, now: Instant) -> bool {
         let limits = self.slot.limits;
         let stalled = now.saturating_duration_since(self.took);
-        self.backlog.bytes() > limits.bytes || limits.age.is_some_and(|limit| stalled > limit)
-    }
-
-    fn die(&mut self) {
-        self.is_dead = true;
-        self.backlog.clear();
+        let bytes = self.slot.with(|seat| seat.bytes()).unwrap_or_default();
+        bytes > limits.bytes || (bytes > 0 && limits.age.is_some_and(|limit| stalled > limit))
     }
 }
 
@@ -322,8 +317,8 @@ mod tests {
             self.inbox.post(Command::Write { frame, numbers: numbers.into() });
         }
 
-        fn ask(&self, number: u32, word: Word) {
-            self.inbox.post(Command::Tell { number, word });
+        fn ask(&self, number: u32) {
+            self.inbox.post(Command::Ask { number });
         }
 
         fn hear(&self) -> (u32, Word) {
@@ -364,10 +359,10 @@ mod tests {
         for frame in &frames {
             writer.write(frame, &[0, 1]);
         }
-        writer.ask(0, Word::Ended);
+        writer.ask(0);
         assert!(read(&mut to_fast, 5_000_000) == frames.concat());
         assert!(read(&mut to_slow, 5_000_000) == frames.concat());
-        assert_eq!(writer.hear(), (0, Word::Ended));
+        assert_eq!(writer.hear(), (0, Word::Ready));
         writer.stop();
     }
 
@@ -379,13 +374,13 @@ mod tests {
         for limits in [by_bytes, by_age] {
             let (ours, mut theirs) = writer.enter(0, limits);
             for _ in 0..100 {
-                writer.write(&[b'a'; 50_000], &[0]);
+                writer.write(&vec![b'a'; 50_000], &[0]);
             }
             assert_eq!(writer.hear(), (0, Word::Lagged));
             writer.write(b"b", &[0]);
-            writer.ask(0, Word::Ready);
+            writer.ask(0);
             assert_eq!(writer.hear(), (0, Word::Ready));
-            writer.numbers.leave(0);
+            assert_eq!(writer.numbers.leave(0), None);
             assert_eq!(writer.hear(), (0, Word::Left));
             drop(ours);
             let mut rest = vec![];
@@ -410,13 +405,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_posted_before_it_settles_is_written_or_given_back() {
+        let mut writer = Writer::start();
+        for round in 0..100 {
+            let (ours, mut theirs) = writer.enter(0, UNLIMITED);
+            let frame = vec![b'a'; round * 10_000 + 1];
+            writer.write(&frame, &[0]);
+            writer.inbox.settle();
+            let rest = writer.numbers.leave(0).unwrap();
+            assert_eq!(writer.hear(), (0, Word::Left));
+            drop(ours);
+            let mut received = vec![];
+            theirs.read_to_end(&mut received).unwrap();
+            received.extend(rest);
+            assert!(received == frame);
+        }
+        writer.stop();
+    }
+
+    #[test]
     fn a_peer_that_is_gone_is_left_to_node() {
         let mut writer = Writer::start();
         let (_ours, theirs) = writer.enter(0, UNLIMITED);
         drop(theirs);
         writer.write(b"a", &[0]);
-        writer.ask(0, Word::Ended);
-        assert_eq!(writer.hear(), (0, Word::Ended));
+        writer.ask(0);
+        assert_eq!(writer.hear(), (0, Word::Ready));
         writer.stop();
     }
 }
