@@ -18,7 +18,19 @@ import type { ParsedUrlQuery } from 'node:querystring';
  * ```
  */
 declare const SSE: SSE.Constructor;
-interface SSE extends EventEmitter<SSE.Events> {
+interface SSE extends EventEmitter {
+  /** A stream has begun; `query` is the parsed query of its URL. */
+  on(event: 'connection', listener: (client: SSE.Client, query: ParsedUrlQuery) => void): this;
+  on(event: string | symbol, listener: (...args: any[]) => void): this;
+  once(event: 'connection', listener: (client: SSE.Client, query: ParsedUrlQuery) => void): this;
+  once(event: string | symbol, listener: (...args: any[]) => void): this;
+  addListener(event: 'connection', listener: (client: SSE.Client, query: ParsedUrlQuery) => void): this;
+  addListener(event: string | symbol, listener: (...args: any[]) => void): this;
+  off(event: 'connection', listener: (client: SSE.Client, query: ParsedUrlQuery) => void): this;
+  off(event: string | symbol, listener: (...args: any[]) => void): this;
+  removeListener(event: 'connection', listener: (client: SSE.Client, query: ParsedUrlQuery) => void): this;
+  removeListener(event: string | symbol, listener: (...args: any[]) => void): this;
+
   /** The server that it is attached to. */
   readonly server: SSE.Server;
 
@@ -87,16 +99,6 @@ declare namespace SSE {
     removeAllListeners(event: 'request'): unknown;
   }
 
-  interface Events {
-    /** A stream has begun. `query` is the parsed query of its URL. */
-    connection: [client: Client, query: ParsedUrlQuery];
-  }
-
-  interface ClientEvents {
-    /** The stream has ended, from whichever side. */
-    close: [];
-  }
-
   interface Options {
     /** Which requests are for an event stream: a path, in which each `*` stands for any text. `/sse` if left out. */
     path?: string;
@@ -153,7 +155,19 @@ declare namespace SSE {
   /** Why a stream has ended: from this side; the peer left; it fell behind {@link MaxBacklog}. */
   type End = 'closed' | 'gone' | 'lagged';
 
-  interface Client extends EventEmitter<ClientEvents> {
+  interface Client extends EventEmitter {
+    /** The stream has ended, from whichever side. */
+    on(event: 'close', listener: () => void): this;
+    on(event: string | symbol, listener: (...args: any[]) => void): this;
+    once(event: 'close', listener: () => void): this;
+    once(event: string | symbol, listener: (...args: any[]) => void): this;
+    addListener(event: 'close', listener: () => void): this;
+    addListener(event: string | symbol, listener: (...args: any[]) => void): this;
+    off(event: 'close', listener: () => void): this;
+    off(event: string | symbol, listener: (...args: any[]) => void): this;
+    removeListener(event: 'close', listener: () => void): this;
+    removeListener(event: string | symbol, listener: (...args: any[]) => void): this;
+
     readonly req: Request;
     readonly res: Response;
 

@@ -6,7 +6,8 @@ const { encodeOnce, encodeRetry, isEvent } = require('./encode');
 const { joinAll } = require('./channel');
 const { pipe } = require('./pipe');
 const { split } = require('./path');
-const native = require('./native');
+const handover = require('./handover');
+const writer = require('./writer');
 
 const OK = ':ok\n\n';
 const HEAD = {
@@ -30,7 +31,7 @@ function Client(req, res) {
   this.res = res;
   this._settings = UNLIMITED;
   /** The number by which the writer knows it; below 0 while Node writes. */
-  this._slot = native.NONE;
+  this._slot = writer.NONE;
   this._sse = undefined;
   /** Why it ended, or is ending. */
   this._end = undefined;
@@ -43,6 +44,8 @@ function Client(req, res) {
   this._isFull = false;
   /** Since when Node has had something for it that it does not take; 0 if there is nothing. */
   this._waitingSince = 0;
+  /** The writer takes it over when Node has written everything. */
+  this._awaitsTake = false;
   /** What waited in the operating system's part of Node when it was last looked. */
   this._queued = 0;
   this._taken = undefined;
@@ -78,7 +81,7 @@ class Methods extends EventEmitter {
     res.writeHead(200, req.httpVersionMajor === 1 ? HEAD : HEAD_OF_HTTP2);
     res.write(OK);
     if (this._settings.retry !== undefined) res.write(encodeRetry(this._settings.retry));
-    native.adopt(this);
+    handover.adopt(this);
   }
 
   send(event, data, id) {
@@ -104,14 +107,14 @@ class Methods extends EventEmitter {
   close() {
     if (this._end !== undefined) return;
     this._end = 'closed';
-    if (this.native) native.end(this);
-    else this.res.end();
+    handover.giveBack(this);
+    this.res.end();
   }
 
   _write(text) {
     if (this._end !== undefined) return;
     this._quiet = 0;
-    if (this._slot >= 0) native.write(this, text);
+    if (this._slot >= 0) writer.write(this, text);
     else this._writeByNode(text);
   }
 
@@ -134,12 +137,13 @@ class Methods extends EventEmitter {
     this._queued = queued;
   }
 
-  /** What tells that this write was taken, if none is watched yet and it matters. */
+  /** What tells that this write was taken, if none is watched yet. */
   _watch() {
-    if (this._settings.maxAge === Infinity || this._waitingSince !== 0) return undefined;
+    if (this._waitingSince !== 0) return undefined;
     this._waitingSince = performance.now();
     this._taken ??= () => {
       this._waitingSince = 0;
+      if (this._awaitsTake) handover.adopt(this);
     };
     return this._taken;
   }
@@ -153,7 +157,7 @@ class Methods extends EventEmitter {
   /** Fulfilled when it can take more, or has ended; `undefined` if it can at once. */
   _whenReady() {
     if (this._end !== undefined) return undefined;
-    if (this.native) return native.whenReady(this);
+    if (this.native) return writer.whenReady(this);
     if (!this._isFull) return undefined;
     return whenDrained(this.res).then(() => {
       this._isFull = false;
@@ -161,7 +165,7 @@ class Methods extends EventEmitter {
   }
 
   _hasEnded() {
-    this._end ??= 'gone';
+    this._end ??= this.res.writableEnded ? 'closed' : 'gone';
     this._isOver = true;
     for (const channel of this._channels ?? []) channel.leave(this);
     this._sse?._forget(this);

@@ -2,7 +2,7 @@
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Decoder } = require('./decode');
-const { isEvent } = require('./encode');
+const { isEvent, toText } = require('./encode');
 
 /** What is waited for before a connection is tried again, in milliseconds: doubled each time, up to the longest. */
 const FIRST_WAIT = 1_000;
@@ -35,7 +35,7 @@ class Hub {
     const { event, data, retry } = isEvent(what) ? what : { data: what };
     const url = this._address([topic], { event: event || undefined, retry: retry ?? undefined, end: end ? true : undefined });
     const headers = await this._headers(idempotencyKey ? { 'Idempotency-Key': idempotencyKey } : {});
-    const response = await fetch(url, { method: 'POST', headers, body: toBody(data), signal });
+    const response = await fetch(url, { method: 'POST', headers, body: toText(data), signal });
     if (!response.ok) throw await refusal(response);
     const { id } = await response.json();
     return { id };

@@ -26,13 +26,14 @@ async function pipe(source, client, { end = false } = {}) {
     isExhausted = true;
     throw error;
   } finally {
-    if (!isExhausted) await letGo(items);
+    if (!isExhausted) await letGo(source, items);
   }
   if (end) client.close();
 }
 
-/** An async generator that waits for something answers only when that has come: this does not wait for it. */
-async function letGo(items) {
+/** What waits for something answers only when that has come, so it is not waited for; a stream is told directly. */
+async function letGo(source, items) {
+  source.destroy?.();
   const done = Promise.resolve(items.return?.()).catch(() => {});
   await Promise.race([done, setImmediate()]);
 }

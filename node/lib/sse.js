@@ -8,7 +8,7 @@ const { Hub } = require('./hub');
 const { Log } = require('./log');
 const { matches, split, toPattern } = require('./path');
 const Client = require('./client');
-const native = require('./native');
+const writer = require('./writer');
 
 const DEFAULT_PATH = '/sse';
 const DEFAULT_BACKLOG = { bytes: 64 * 1024 * 1024, age: 60_000, policy: 'close' };
@@ -166,7 +166,7 @@ function checked({ keepAlive, retry, maxBacklog }) {
 Object.setPrototypeOf(SSE, EventEmitter);
 SSE.prototype = Methods.prototype;
 Object.defineProperty(SSE.prototype, 'constructor', { value: SSE, writable: true, configurable: true });
-Object.defineProperty(SSE, 'native', { get: () => native.isLoaded, enumerable: true });
+Object.defineProperty(SSE, 'native', { get: () => writer.isLoaded, enumerable: true });
 SSE.Client = Client;
 
 module.exports = SSE;

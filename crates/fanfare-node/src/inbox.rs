@@ -12,7 +12,7 @@ use mio::{Registry, Token, Waker};
 
 use crate::{
     frame::{Frame, Framing},
-    slot::{Slot, Word},
+    slot::Slot,
 };
 
 /// The token of the inbox among those of the sockets.
@@ -29,7 +29,8 @@ pub(crate) struct Inbox {
     /// The thread's poller, of which sockets are taken out before Node closes them.
     registry: Registry,
     mail: Mutex<Mail>,
-    was_emptied: Condvar,
+    /// Told when the thread has taken the mail, and when it has done what it took.
+    progress: Condvar,
     is_closed: AtomicBool,
 }
 
@@ -37,6 +38,9 @@ pub(crate) struct Inbox {
 struct Mail {
     commands: Vec<Command>,
     bytes: usize,
+    /// How many writes were ever posted, and how many of them are done.
+    posted: u64,
+    done: u64,
 }
 
 /// In the order in which they were given.
@@ -44,7 +48,7 @@ struct Mail {
 pub(crate) enum Command {
     Enter { number: u32, slot: Arc<Slot> },
     Write { frame: Arc<Frame>, numbers: Box<[u32]> },
-    Tell { number: u32, word: Word },
+    Ask { number: u32 },
     Leave { number: u32 },
 }
 
@@ -54,7 +58,7 @@ impl Inbox {
             waker: Waker::new(registry, INBOX)?,
             registry: registry.try_clone()?,
             mail: Mutex::default(),
-            was_emptied: Condvar::new(),
+            progress: Condvar::new(),
             is_closed: AtomicBool::new(false),
         })
     }
@@ -67,9 +71,10 @@ impl Inbox {
     pub(crate) fn post(&self, command: Command) {
         let mut mail = self.mail();
         while mail.bytes > MAX_BYTES && !self.is_closed() {
-            mail = self.was_emptied.wait(mail).unwrap_or_else(PoisonError::into_inner);
+            mail = self.wait(mail);
         }
         mail.bytes += command.bytes();
+        mail.posted += u64::from(matches!(command, Command::Write { .. }));
         mail.commands.push(command);
         if mail.commands.len() == 1 {
             // A thread that cannot be woken looks again before long.
@@ -77,24 +82,46 @@ impl Inbox {
         }
     }
 
-    /// Takes all commands. What comes afterwards wakes the thread.
-    pub(crate) fn take(&self, commands: &mut Vec<Command>) {
+    /// Takes all commands, to which the number belongs that is to be [done](Self::done). What comes
+    /// afterwards wakes the thread.
+    pub(crate) fn take(&self, commands: &mut Vec<Command>) -> u64 {
         let mut mail = self.mail();
         mail.bytes = 0;
         mem::swap(&mut mail.commands, commands);
-        drop(mail);
-        self.was_emptied.notify_all();
+        self.progress.notify_all();
+        mail.posted
+    }
+
+    /// What was taken has been written, or waits for its sockets.
+    pub(crate) fn done(&self, posted: u64) {
+        self.mail().done = posted;
+        self.progress.notify_all();
+    }
+
+    /// Waits until all writes are done that were posted: the thread never waits for anybody, so that is soon.
+    pub(crate) fn settle(&self) {
+        let mut mail = self.mail();
+        let posted = mail.posted;
+        while mail.done < posted && !self.is_closed() {
+            mail = self.wait(mail);
+        }
     }
 
     /// The thread is to end at once.
     pub(crate) fn close(&self) {
+        let mail = self.mail();
         self.is_closed.store(true, Ordering::Release);
+        drop(mail);
         let _ = self.waker.wake();
-        self.was_emptied.notify_all();
+        self.progress.notify_all();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
+    }
+
+    fn wait<'a>(&self, mail: MutexGuard<'a, Mail>) -> MutexGuard<'a, Mail> {
+        self.progress.wait(mail).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn mail(&self) -> MutexGuard<'_, Mail> {

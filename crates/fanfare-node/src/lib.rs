@@ -19,12 +19,14 @@ mod frame;
 mod inbox;
 mod slot;
 mod thread;
+#[cfg(test)]
+mod vectors;
 
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
 use napi::{
     Env, Error, Result, Status,
-    bindgen_prelude::FnArgs,
+    bindgen_prelude::{Buffer, FnArgs},
     threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
 };
 use napi_derive::napi;
@@ -110,16 +112,18 @@ impl Writer {
     /// Has [`Word::Ready`] told when everything before it is written.
     #[napi]
     pub fn ask(&self, number: u32) {
-        self.inbox.post(Command::Tell { number, word: Word::Ready });
+        self.inbox.post(Command::Ask { number });
     }
 
-    /// Has [`Word::Ended`] told when everything before it is written, whose sender then removes it.
+    /// Lets go of a socket that has further to be written to: what it has not taken yet is given back, or
+    /// nothing if a part of that is lost. Waits for what was to be written before, which is not long.
     #[napi]
-    pub fn end(&self, number: u32) {
-        self.inbox.post(Command::Tell { number, word: Word::Ended });
+    pub fn give_back(&mut self, number: u32) -> Option<Buffer> {
+        self.inbox.settle();
+        self.numbers.leave(number).map(Buffer::from)
     }
 
-    /// Lets go of a socket. When it returns, its descriptor is not used any more.
+    /// Lets go of a socket that is about to be closed. When it returns, its descriptor is not used any more.
     #[napi]
     pub fn remove(&mut self, number: u32) {
         self.numbers.leave(number);

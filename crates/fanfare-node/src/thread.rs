@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    io, mem,
     sync::Arc,
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
@@ -11,10 +11,9 @@ use std::{
 use mio::{Events, Poll, Token};
 
 use crate::{
-    backlog::Backlog,
     frame::Frame,
     inbox::{Command, INBOX, Inbox},
-    slot::{Slot, Word},
+    slot::{Seat, Slot, Word},
 };
 
 /// How often it is looked for what has waited too long.
@@ -38,15 +37,12 @@ struct Writer<T> {
 /// A socket, and what is for it.
 struct Client {
     slot: Arc<Slot>,
-    backlog: Backlog,
     /// When its socket last took something, or was given the first that waits.
     took: Instant,
-    /// What is to be told when nothing waits any more.
-    words: Vec<Word>,
+    /// It is to be told when nothing waits any more.
+    is_asked: bool,
     /// It is among the given.
     is_given: bool,
-    /// Nothing is written to it any more: Node will find the peer gone.
-    is_dead: bool,
 }
 
 /// How a socket took what waited for it.
@@ -84,9 +80,10 @@ impl<T: Fn(u32, Word)> Writer<T> {
             // Only an interruption can fail it, after which it is looked all the same.
             let _ = poll.poll(&mut events, timeout);
             self.now = Instant::now();
-            self.inbox.take(&mut commands);
+            let posted = self.inbox.take(&mut commands);
             commands.drain(..).for_each(|command| self.obey(command));
             self.give();
+            self.inbox.done(posted);
             for event in events.iter().filter(|event| event.token() != INBOX) {
                 self.go_on(event.token());
             }
@@ -100,7 +97,7 @@ impl<T: Fn(u32, Word)> Writer<T> {
             Command::Write { frame, numbers } => {
                 numbers.iter().for_each(|&number| self.put(number, &frame));
             }
-            Command::Tell { number, word } => self.promise(number, word),
+            Command::Ask { number } => self.promise(number),
             Command::Leave { number } => self.leave(number),
         }
     }
@@ -117,15 +114,13 @@ impl<T: Fn(u32, Word)> Writer<T> {
         let Some(client) = self.clients.get_mut(number as usize).and_then(Option::as_mut) else {
             return;
         };
-        if !client.is_dead {
-            client.put(frame, self.now);
-            client.note(number, &mut self.given);
-        }
+        client.put(frame, self.now);
+        client.note(number, &mut self.given);
     }
 
-    fn promise(&mut self, number: u32, word: Word) {
+    fn promise(&mut self, number: u32) {
         if let Some(Some(client)) = self.clients.get_mut(number as usize) {
-            client.words.push(word);
+            client.is_asked = true;
             client.note(number, &mut self.given);
         }
     }
@@ -141,7 +136,7 @@ impl<T: Fn(u32, Word)> Writer<T> {
     /// Writes to all who have been given something. What is given meanwhile waits, and goes out in one
     /// system call for each.
     fn give(&mut self) {
-        let mut given = std::mem::take(&mut self.given);
+        let mut given = mem::take(&mut self.given);
         for number in given.drain(..) {
             if self.inbox.is_closed() {
                 return;
@@ -173,28 +168,31 @@ impl<T: Fn(u32, Word)> Writer<T> {
         match client.write(self.now) {
             Took::NotAll => {
                 self.blocked.insert(number);
-                if client.slot.watch(self.inbox.registry(), Token(number as usize)).is_err() {
+                let (registry, token) = (self.inbox.registry(), Token(number as usize));
+                match client.slot.with(|seat| seat.watch(registry, token)) {
                     // What cannot be watched would wait for ever.
-                    self.lag(number);
-                } else {
-                    self.check(number);
+                    Some(Err(_)) => self.lag(number),
+                    Some(Ok(())) | None => self.check(number),
                 }
             }
             Took::Everything => self.settle(number),
+            // Node will find the peer gone.
             Took::Nothing => {
-                client.die();
+                client.slot.with(Seat::give_up);
                 self.settle(number);
             }
         }
     }
 
-    /// Nothing waits for it: what is to be told then is told.
+    /// Nothing waits for it.
     fn settle(&mut self, number: u32) {
         let Some(Some(client)) = self.clients.get_mut(number as usize) else { return };
         if self.blocked.remove(&number) {
-            client.slot.unwatch(self.inbox.registry());
+            client.slot.with(|seat| seat.unwatch(self.inbox.registry()));
         }
-        client.words.drain(..).for_each(|word| (self.tell)(number, word));
+        if mem::take(&mut client.is_asked) {
+            (self.tell)(number, Word::Ready);
+        }
     }
 
     /// Whether what waits for it is within its limits.
@@ -207,8 +205,8 @@ impl<T: Fn(u32, Word)> Writer<T> {
 
     fn lag(&mut self, number: u32) {
         let Some(Some(client)) = self.clients.get_mut(number as usize) else { return };
-        client.die();
-        client.words.insert(0, Word::Lagged);
+        client.slot.with(Seat::give_up);
+        (self.tell)(number, Word::Lagged);
         self.settle(number);
     }
 
@@ -226,15 +224,16 @@ impl<T: Fn(u32, Word)> Writer<T> {
 
 impl Client {
     fn new(slot: Arc<Slot>) -> Self {
-        let backlog = Backlog::new(slot.framing);
-        Self { slot, backlog, took: Instant::now(), words: vec![], is_given: false, is_dead: false }
+        Self { slot, took: Instant::now(), is_asked: false, is_given: false }
     }
 
     fn put(&mut self, frame: &Arc<Frame>, now: Instant) {
-        if self.backlog.is_empty() {
-            self.took = now;
-        }
-        self.backlog.push(frame);
+        self.slot.with(|seat| {
+            if seat.bytes() == 0 {
+                self.took = now;
+            }
+            seat.put(frame);
+        });
     }
 
     fn note(&mut self, number: u32, given: &mut Vec<u32>) {
@@ -246,9 +245,10 @@ impl Client {
 
     /// Writes until nothing waits or the socket takes no more: only then the poller tells when it does.
     fn write(&mut self, now: Instant) -> Took {
-        while !self.backlog.is_empty() {
-            match self.slot.pinned(|socket| self.backlog.write(socket)) {
-                Some(Ok(())) => self.took = now,
+        loop {
+            match self.slot.with(Seat::write) {
+                Some(Ok(true)) => return Took::Everything,
+                Some(Ok(false)) => self.took = now,
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Took::NotAll;
                 }
@@ -256,17 +256,181 @@ impl Client {
                 Some(Err(_)) | None => return Took::Nothing,
             }
         }
-        Took::Everything
     }
 
     fn has_lagged(&self, now: Instant) -> bool {
         let limits = self.slot.limits;
         let stalled = now.saturating_duration_since(self.took);
-        self.backlog.bytes() > limits.bytes || limits.age.is_some_and(|limit| stalled > limit)
+        let bytes = self.slot.with(|seat| seat.bytes()).unwrap_or_default();
+        bytes > limits.bytes || (bytes > 0 && limits.age.is_some_and(|limit| stalled > limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Read,
+        os::{fd::AsRawFd, unix::net::UnixStream},
+        sync::{
+            Arc,
+            mpsc::{Receiver, channel},
+        },
+        thread::JoinHandle,
+        time::Duration,
+    };
+
+    use super::start;
+    use crate::{
+        frame::{Frame, Framing},
+        inbox::{Command, Inbox},
+        slot::{Limits, Numbers, Slot, Word},
+    };
+
+    const UNLIMITED: Limits = Limits { bytes: usize::MAX, age: None };
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    struct Writer {
+        inbox: Arc<Inbox>,
+        numbers: Numbers,
+        heard: Receiver<(u32, Word)>,
+        thread: JoinHandle<()>,
     }
 
-    fn die(&mut self) {
-        self.is_dead = true;
-        self.backlog.clear();
+    impl Writer {
+        fn start() -> Self {
+            let (tell, heard) = channel();
+            let (inbox, thread) =
+                start(move |number, word| tell.send((number, word)).unwrap()).unwrap();
+            Self { numbers: Numbers::new(&inbox), inbox, heard, thread }
+        }
+
+        /// A socket under this number, and its peer.
+        fn enter(&mut self, number: u32, limits: Limits) -> (UnixStream, UnixStream) {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+            self.numbers.enter(number, Slot::borrow(ours.as_raw_fd(), Framing::Plain, limits));
+            (ours, theirs)
+        }
+
+        fn write(&self, bytes: &[u8], numbers: &[u32]) {
+            let frame = Arc::new(Frame::new(bytes));
+            self.inbox.post(Command::Write { frame, numbers: numbers.into() });
+        }
+
+        fn ask(&self, number: u32) {
+            self.inbox.post(Command::Ask { number });
+        }
+
+        fn hear(&self) -> (u32, Word) {
+            self.heard.recv_timeout(PATIENCE).unwrap()
+        }
+
+        fn stop(self) {
+            self.inbox.close();
+            self.thread.join().unwrap();
+        }
+    }
+
+    fn read(theirs: &mut UnixStream, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        theirs.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn everybody_is_given_the_frames_that_are_for_them_in_order() {
+        let mut writer = Writer::start();
+        let (_one, mut to_one) = writer.enter(0, UNLIMITED);
+        let (_other, mut to_other) = writer.enter(1, UNLIMITED);
+        writer.write(b"a", &[0, 1]);
+        writer.write(b"b", &[1]);
+        writer.write(b"c", &[1, 0]);
+        assert_eq!(read(&mut to_one, 2), b"ac");
+        assert_eq!(read(&mut to_other, 3), b"abc");
+        writer.stop();
+    }
+
+    #[test]
+    fn who_does_not_read_holds_up_nobody_and_is_given_all_when_it_does() {
+        let mut writer = Writer::start();
+        let (_slow, mut to_slow) = writer.enter(0, UNLIMITED);
+        let (_fast, mut to_fast) = writer.enter(1, UNLIMITED);
+        let frames: Vec<Vec<u8>> = (0..100).map(|number| vec![number; 50_000]).collect();
+        for frame in &frames {
+            writer.write(frame, &[0, 1]);
+        }
+        writer.ask(0);
+        assert!(read(&mut to_fast, 5_000_000) == frames.concat());
+        assert!(read(&mut to_slow, 5_000_000) == frames.concat());
+        assert_eq!(writer.hear(), (0, Word::Ready));
+        writer.stop();
+    }
+
+    #[test]
+    fn who_falls_behind_in_bytes_or_in_time_is_told_of_and_given_no_more() {
+        let mut writer = Writer::start();
+        let by_bytes = Limits { bytes: 1_000_000, age: None };
+        let by_age = Limits { bytes: usize::MAX, age: Some(Duration::from_millis(1)) };
+        for limits in [by_bytes, by_age] {
+            let (ours, mut theirs) = writer.enter(0, limits);
+            for _ in 0..100 {
+                writer.write(&vec![b'a'; 50_000], &[0]);
+            }
+            assert_eq!(writer.hear(), (0, Word::Lagged));
+            writer.write(b"b", &[0]);
+            writer.ask(0);
+            assert_eq!(writer.hear(), (0, Word::Ready));
+            assert_eq!(writer.numbers.leave(0), None);
+            assert_eq!(writer.hear(), (0, Word::Left));
+            drop(ours);
+            let mut rest = vec![];
+            theirs.read_to_end(&mut rest).unwrap();
+            assert!(rest.len() < 5_000_000 && !rest.contains(&b'b'));
+        }
+        writer.stop();
+    }
+
+    #[test]
+    fn what_is_for_one_who_has_left_reaches_no_successor() {
+        let mut writer = Writer::start();
+        let (_ours, _theirs) = writer.enter(0, UNLIMITED);
+        writer.write(b"old", &[0]);
+        writer.numbers.leave(0);
+        writer.write(b"old", &[0]);
+        assert_eq!(writer.hear(), (0, Word::Left));
+        let (_new, mut to_new) = writer.enter(0, UNLIMITED);
+        writer.write(b"new", &[0]);
+        assert_eq!(read(&mut to_new, 3), b"new");
+        writer.stop();
+    }
+
+    #[test]
+    fn what_was_posted_before_it_settles_is_written_or_given_back() {
+        let mut writer = Writer::start();
+        for round in 0..100 {
+            let (ours, mut theirs) = writer.enter(0, UNLIMITED);
+            let frame = vec![b'a'; round * 10_000 + 1];
+            writer.write(&frame, &[0]);
+            writer.inbox.settle();
+            let rest = writer.numbers.leave(0).unwrap();
+            assert_eq!(writer.hear(), (0, Word::Left));
+            drop(ours);
+            let mut received = vec![];
+            theirs.read_to_end(&mut received).unwrap();
+            received.extend(rest);
+            assert!(received == frame);
+        }
+        writer.stop();
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_left_to_node() {
+        let mut writer = Writer::start();
+        let (_ours, theirs) = writer.enter(0, UNLIMITED);
+        drop(theirs);
+        writer.write(b"a", &[0]);
+        writer.ask(0);
+        assert_eq!(writer.hear(), (0, Word::Ready));
+        writer.stop();
     }
 }
