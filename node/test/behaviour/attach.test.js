@@ -79,6 +79,37 @@ suite('verifyRequest', { concurrency: true }, () => {
     assert.equal((await ask('/sse')).headers['content-type'], STREAM)
   })
 
+  test('may answer later', oursOnly, async t => {
+    const verifyRequest = async request => (await new Promise(setImmediate), request.url === '/sse?yes')
+    const { ask } = await streams(t, { options: { verifyRequest } })
+    assert.equal(await (await ask('/sse?no')).untilEnd(), 'okay')
+    assert.equal((await ask('/sse?yes')).headers['content-type'], STREAM)
+  })
+
+  test('that fails is answered 500, and told to who listens', oursOnly, async t => {
+    const fault = new Error('on purpose')
+    const { sse, ask } = await streams(t, { options: { verifyRequest: async () => Promise.reject(fault) } })
+    assert.equal((await ask('/sse')).status, 500)
+    const told = once(sse, 'error').catch(error => [error])
+    assert.equal((await ask('/sse')).status, 500)
+    assert.deepEqual(await told, [fault])
+  })
+
+  test('may answer when the client has left', oursOnly, async t => {
+    let allow
+    const verifyRequest = () => new Promise(done => (allow = done))
+    const { sse, server, port } = await streams(t, { options: { verifyRequest } })
+    const asked = once(server, 'request')
+    const stream = await raw(t, port)
+    const [, response] = await asked
+    const closed = once(response, 'close')
+    stream.socket.destroy()
+    await closed
+    allow(true)
+    await new Promise(setImmediate)
+    assert.equal(sse.clients.size, 0)
+  })
+
   test('is no matter where it is null', async t => {
     const { ask } = await streams(t, { options: { path: '/sse', verifyRequest: null } })
     assert.equal((await ask('/sse')).headers['content-type'], STREAM)
