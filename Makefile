@@ -1,11 +1,11 @@
-.PHONY: run test check bench soak doc fmt-check lint doc-check feature-check test-setup test-rust test-concurrency test-browser
+.PHONY: run test check bench soak doc fmt-check lint doc-check feature-check type-check test-setup test-rust test-concurrency test-browser test-node
 
 run: ## a hub; prints its address, and lines to copy
 	cargo run --release -p fanfare-cli --bin fanfare -- serve
 
-test: test-setup test-rust test-concurrency test-browser
+test: test-setup test-rust test-concurrency test-browser test-node
 
-check: fmt-check lint doc-check feature-check
+check: fmt-check lint doc-check feature-check type-check
 
 bench: ## prints Markdown tables with ratios to other systems; bench/README.md
 	cargo run --release -p fanfare-bench --bin codec
@@ -20,6 +20,8 @@ soak: ## ten minutes of random cuts, and whether the client is given every event
 	cargo run --release -p fanfare-client --all-features --example soak_client
 	FANFARE_SOAK=1 cargo test --release -p fanfare-cli --test proofs -- --nocapture
 	FANFARE_SOAK=1 cargo test --release -p fanfare-hub --test simulation --test hostile -- --nocapture
+	node node/build.js
+	FANFARE_SOAK=1 node/test/run hostile/*.test.js
 
 doc:
 	cargo doc --workspace --no-deps --all-features --open
@@ -40,9 +42,14 @@ feature-check: ## the lean builds: no_std, the libraries without adapters; and t
 	cargo clippy -p fanfare-client --no-default-features --features hyper -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
 
+type-check: ## a program in TypeScript that uses all of the npm package
+	node/test/setup.sh
+	node/test/node_modules/.bin/tsc --project node/test/types
+
 test-setup: ## what the tests need besides Rust; here so that what is missing is said first
 	tests/servers/setup.sh
 	tests/browser/setup.sh
+	node/test/setup.sh
 
 test-rust:
 	cargo test --workspace --all-features
@@ -54,3 +61,8 @@ test-browser: test-setup
 	cargo build --workspace --examples --all-features
 	cargo build -p fanfare-cli
 	tests/browser/run
+
+test-node: test-setup ## the npm package, on each Node that it is for
+	cargo build -p fanfare-cli
+	node node/build.js
+	node/test/run

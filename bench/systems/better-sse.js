@@ -2,13 +2,16 @@
 const http = require("node:http");
 const { text } = require("node:stream/consumers");
 const { createChannel, createSession } = require("better-sse");
+const { watchLoop } = require("./watch");
 
 const channel = createChannel();
 
 const server = http.createServer(async (request, response) => {
   if (request.method === "POST") {
-    channel.broadcast(await text(request), "message");
-    response.end();
+    const data = await text(request);
+    const held = request.url === "/watched" ? watchLoop() : undefined;
+    channel.broadcast(data, "message");
+    response.end(await held);
   } else {
     channel.register(await createSession(request, response));
   }

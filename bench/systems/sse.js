@@ -1,16 +1,19 @@
-// sse on node's own HTTP server: GET /sse subscribes, POST sends its body to every client.
+// A program for sse on node's own HTTP server: GET /sse subscribes, POST sends its body to every client.
+// Another package with the same API can be named behind the port.
 const http = require("node:http");
 const { text } = require("node:stream/consumers");
-const SSE = require("sse");
+const { watchLoop } = require("./watch");
+const SSE = require(process.argv[3] ?? "sse");
 
 const clients = new Set();
 
 const server = http.createServer(async (request, response) => {
   const data = await text(request);
+  const held = request.url === "/watched" ? watchLoop() : undefined;
   for (const client of clients) {
     client.send(data);
   }
-  response.end();
+  response.end(await held);
 });
 
 const sse = new SSE(server, { verifyRequest: (request) => request.method === "GET" });

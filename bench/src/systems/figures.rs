@@ -30,6 +30,8 @@ pub(super) enum Figure {
     ConnectsPerSecond,
     ServerBusyPercent,
     LoadBusyPercent,
+    LoopHeldMsP50,
+    LoopHeldMsMost,
 }
 
 impl Figure {
@@ -55,6 +57,8 @@ impl Figure {
             Self::ConnectsPerSecond => "connects a second",
             Self::ServerBusyPercent => "server CPU, %",
             Self::LoadBusyPercent => "load busy, %",
+            Self::LoopHeldMsP50 => "event loop held up, median, ms",
+            Self::LoopHeldMsMost => "event loop held up, most, ms",
         }
     }
 
@@ -70,7 +74,11 @@ impl Figure {
             | Self::AnswerMsP99
             | Self::LatencyMsP50
             | Self::LatencyMsP99 => 2,
-            Self::FirstMsP50 | Self::LastMsP50 | Self::LastMsP99 => 1,
+            Self::FirstMsP50
+            | Self::LastMsP50
+            | Self::LastMsP99
+            | Self::LoopHeldMsP50
+            | Self::LoopHeldMsMost => 1,
             _ => 0,
         }
     }

@@ -141,7 +141,7 @@ impl Display for Report<'_> {
         self.scenarios.iter().try_for_each(|scenario| self.scenario(f, scenario))?;
         match self.suite {
             Suite::Systems => self.aims(f),
-            Suite::Cluster => Ok(()),
+            Suite::Cluster | Suite::Node => Ok(()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is set side by side: other systems, or hubs that share a log.
+//! What is set side by side: other systems, hubs that share a log, or packages for node.
 
 use super::scenario::{self, Scenario};
 
@@ -9,6 +9,8 @@ pub enum Suite {
     Systems,
     /// Hubs that share a log, next to one that has it alone.
     Cluster,
+    /// The npm package, next to others.
+    Node,
 }
 
 const SYSTEMS: &str = "One server on CPU 0 at a time, started afresh for each run, one thread that does the \
@@ -18,12 +20,16 @@ const CLUSTER: &str = "Hubs, the log's server and the load share two CPUs, so wh
     them take together, and no hub is faster because there are more. All are started afresh for each \
     run; loopback; events of 100 bytes, published over HTTP.";
 
+const NODE: &str = "One node process on CPU 0 at a time, with all its threads, started afresh for each run; \
+    `fanfare bench` on CPU 1; loopback; HTTP/1.1; events of 100 bytes, published over HTTP.";
+
 impl Suite {
     /// What its files are called.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Systems => "systems",
             Self::Cluster => "cluster",
+            Self::Node => "node",
         }
     }
 
@@ -31,6 +37,7 @@ impl Suite {
         match self {
             Self::Systems => "Systems side by side",
             Self::Cluster => "Hubs that share a log",
+            Self::Node => "Packages for Node.js",
         }
     }
 
@@ -39,6 +46,7 @@ impl Suite {
         match self {
             Self::Systems => SYSTEMS,
             Self::Cluster => CLUSTER,
+            Self::Node => NODE,
         }
     }
 
@@ -46,6 +54,7 @@ impl Suite {
         match self {
             Self::Systems => scenario::of_systems(),
             Self::Cluster => scenario::of_clusters(),
+            Self::Node => scenario::of_node(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsString,
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::Path,
 };
@@ -50,6 +50,10 @@ pub(super) enum System {
     BetterSse,
     /// The npm package sse
     Sse,
+    /// The same program with our package in its place
+    SseFanfare,
+    /// Our npm package's own broadcast
+    SseFanfareBroadcast,
 }
 
 /// Those that keep events in memory, which is what most scenarios are about.
@@ -64,6 +68,10 @@ pub(super) const IN_MEMORY: [System; 9] = [
     System::BetterSse,
     System::Sse,
 ];
+
+/// Those that run on node.
+pub(super) const ON_NODE: [System; 4] =
+    [System::Sse, System::BetterSse, System::SseFanfare, System::SseFanfareBroadcast];
 
 /// Hubs with a log that they share.
 pub(super) const SHARED: &[System] = &[System::HubRedis, System::HubRedisEverysec, System::HubNats];
@@ -97,6 +105,8 @@ impl System {
             Self::DurableStreamsWal => "durable-streams, wal",
             Self::BetterSse => "better-sse on node",
             Self::Sse => "sse on node",
+            Self::SseFanfare => "fanfare's npm package, the program of sse",
+            Self::SseFanfareBroadcast => "fanfare's npm package, broadcast",
         }
     }
 
@@ -136,8 +146,10 @@ impl System {
             Self::Nchan => nchan(tools.nginx()?),
             Self::DurableStreams => durable_streams(tools.durable_streams()?, "memory"),
             Self::DurableStreamsWal => durable_streams(tools.durable_streams()?, "wal"),
-            Self::BetterSse => on_node(tools.node_scripts()?, "better-sse.js"),
-            Self::Sse => on_node(tools.node_scripts()?, "sse.js"),
+            Self::BetterSse => on_node(tools.node_scripts()?, "better-sse.js", &[]),
+            Self::Sse => on_node(tools.node_scripts()?, "sse.js", &[]),
+            Self::SseFanfare => on_node(tools.addon_scripts()?, "sse.js", &["../../node"]),
+            Self::SseFanfareBroadcast => on_node(tools.addon_scripts()?, "sse-broadcast.js", &[]),
         }
     }
 }
@@ -202,6 +214,17 @@ fn make_stream(port: u16, path: &str) -> Outcome {
 
 /// Sends a request on a connection of its own, which is to be answered with this status.
 pub(super) fn ask(port: u16, request: &str, kind: &str, body: &str, expected: &str) -> Outcome {
+    answer(port, request, kind, body, expected).map(drop)
+}
+
+/// The same, with what comes behind the status.
+pub(super) fn answer(
+    port: u16,
+    request: &str,
+    kind: &str,
+    body: &str,
+    expected: &str,
+) -> Outcome<impl Read> {
     let mut socket = TcpStream::connect((HOST, port))?;
     let length = body.len();
     write!(
@@ -210,17 +233,19 @@ pub(super) fn ask(port: u16, request: &str, kind: &str, body: &str, expected: &s
          connection: close\r\n\r\n{body}"
     )?;
     let mut status = String::new();
-    BufReader::new(socket).read_line(&mut status)?;
+    let mut answer = BufReader::new(socket);
+    answer.read_line(&mut status)?;
     if status.split(' ').nth(1) == Some(expected) {
-        return Ok(());
+        return Ok(answer);
     }
     Err(format!("{request} was answered {:?} instead of {expected}", status.trim()).into())
 }
 
-fn on_node(scripts: &Path, script: &str) -> Outcome<Running> {
+fn on_node(scripts: &Path, script: &str, arguments: &[&str]) -> Outcome<Running> {
     let script = scripts.join(script);
     let server = Server::start(pinned::SERVER, |port, _| {
-        Ok(words("node", &[&script.to_string_lossy(), &*port.to_string()]))
+        let begin = [&*script.to_string_lossy(), &*port.to_string()];
+        Ok(words("node", begin.iter().chain(arguments)))
     })?;
     Ok(Running::at(server, "/sse", "/sse"))
 }

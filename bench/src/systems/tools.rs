@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use super::{scenario::Scenario, system::System};
+use super::{
+    scenario::Scenario,
+    system::{ON_NODE, System},
+};
 use crate::program::Outcome;
 
 const DURABLE_STREAMS: &str = "0.1.5";
@@ -20,6 +23,7 @@ pub(super) struct Tools {
     nginx: Installed<Nginx>,
     durable_streams: Installed<PathBuf>,
     node: Installed<PathBuf>,
+    addon: Installed<()>,
     /// What the operator has installed, to keep logs in.
     log_servers: Vec<&'static str>,
 }
@@ -47,7 +51,8 @@ impl Tools {
             fanfare: fanfare()?,
             nginx: if_wanted(is_wanted(&[System::Nchan]), nginx),
             durable_streams: if_wanted(is_wanted(&durable_systems), durable_streams),
-            node: if_wanted(is_wanted(&[System::BetterSse, System::Sse]), node),
+            node: if_wanted(is_wanted(&ON_NODE), node),
+            addon: if_wanted(is_wanted(&[System::SseFanfare, System::SseFanfareBroadcast]), addon),
             log_servers,
         })
     }
@@ -63,6 +68,12 @@ impl Tools {
     /// The folder of the scripts that node runs.
     pub(super) fn node_scripts(&self) -> Outcome<&Path> {
         Ok(self.node.as_ref().map_err(String::clone)?)
+    }
+
+    /// The same, where our npm package writes by its addon.
+    pub(super) fn addon_scripts(&self) -> Outcome<&Path> {
+        self.addon.as_ref().map_err(String::clone)?;
+        self.node_scripts()
     }
 
     /// Names and versions, for the head of the tables.
@@ -185,6 +196,11 @@ fn node() -> Outcome<PathBuf> {
     run(Command::new("npm").args(arguments).current_dir(&scripts))
         .map_err(|error| format!("it needs node and npm: {error}"))?;
     Ok(scripts)
+}
+
+/// Built anew, as the command is.
+fn addon() -> Outcome {
+    run(Command::new("node").arg(root().join("node/build.js")))
 }
 
 /// Runs a command that installs something, and tells why it could not.

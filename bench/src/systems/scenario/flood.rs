@@ -1,6 +1,6 @@
 //! One publisher that publishes the next event as soon as the one before is answered.
 
-use super::{ALL, Bench, Case, Name, Scenario, figures_of};
+use super::{ALL, Bench, Case, Name, Scenario, figures_of, steady::floor_and_node};
 use crate::{
     program::Outcome,
     systems::{
@@ -31,6 +31,16 @@ pub(super) fn scenario() -> Scenario {
         compared: &[Figure::MillionDeliveriesPerSecond],
         most_rounds: ALL,
         cases: Case::of_each(&IN_MEMORY, 5, measure),
+    }
+}
+
+pub(super) fn on_node() -> Scenario {
+    Scenario {
+        name: Name::NodeFlood,
+        note: "The publisher stops after 3 s. Where deliveries are many more than `published` times \
+            subscribers a second, the rest was given behind it: what nobody is held up by piles up.",
+        cases: Case::of_each(&floor_and_node(), 5, measure),
+        ..scenario()
     }
 }
 

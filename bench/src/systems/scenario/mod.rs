@@ -5,6 +5,7 @@ mod drink;
 mod durable;
 mod fairness;
 mod flood;
+mod held;
 mod idle;
 mod publish;
 mod spread;
@@ -67,6 +68,14 @@ pub(super) enum Name {
     Drink,
     /// What a topic costs that nobody follows
     Unfollowed,
+    /// Packages for node: 1,000 subscribers, 20 events a second
+    NodeSteady,
+    /// The same with 5,000, and 4 events a second
+    NodeMany,
+    /// The same with a publisher as fast as it is answered
+    NodeFlood,
+    /// How long one event to 5,000 subscribers holds up the event loop
+    NodeHeld,
 }
 
 /// The rounds of a scenario that takes part in all.
@@ -159,6 +168,11 @@ pub(super) fn of_clusters() -> Vec<Scenario> {
         drink::scenario(),
         unfollowed::scenario(),
     ]
+}
+
+/// Those of packages for node.
+pub(super) fn of_node() -> Vec<Scenario> {
+    vec![steady::on_node(), steady::on_node_with_many(), flood::on_node(), held::scenario()]
 }
 
 const PER_MILLISECOND: f64 = 1e6;

@@ -6,7 +6,7 @@ use crate::{
     systems::{
         figures::{Figure, Figures},
         load::Load,
-        system::{IN_MEMORY, System},
+        system::{IN_MEMORY, ON_NODE, System},
     },
 };
 
@@ -42,6 +42,32 @@ pub(super) fn with_many() -> Scenario {
         most_rounds: 2,
         cases: Case::of_each(&IN_MEMORY, 6, |bench, system| measure(bench, system, 10_000, 2)),
     }
+}
+
+pub(super) fn on_node() -> Scenario {
+    Scenario {
+        name: Name::NodeSteady,
+        cases: Case::of_each(&floor_and_node(), 5, |bench, system| {
+            measure(bench, system, 1_000, 20)
+        }),
+        ..scenario()
+    }
+}
+
+pub(super) fn on_node_with_many() -> Scenario {
+    Scenario {
+        name: Name::NodeMany,
+        title: "5,000 subscribers, 4 events a second",
+        most_rounds: ALL,
+        cases: Case::of_each(&floor_and_node(), 6, |bench, system| {
+            measure(bench, system, 5_000, 4)
+        }),
+        ..with_many()
+    }
+}
+
+pub(super) fn floor_and_node() -> Vec<System> {
+    [&[System::Floor], &ON_NODE[..]].concat()
 }
 
 pub(super) fn measure(

@@ -1,0 +1,5 @@
+import SSE from './index.js';
+
+export default SSE;
+export { SSE };
+export const Client = SSE.Client;

@@ -1,0 +1,136 @@
+'use strict';
+
+const { setTimeout: sleep } = require('node:timers/promises');
+const { Decoder } = require('./decode');
+const { isEvent, toText } = require('./encode');
+
+/** What is waited for before a connection is tried again, in milliseconds: doubled each time, up to the longest. */
+const FIRST_WAIT = 1_000;
+const LONGEST_WAIT = 30_000;
+
+/** A busy hub, and one that is slow, may answer another time. */
+const PASSING = [408, 425, 429];
+
+/** What a hub says when the token does: no event of a topic, so it has no id. */
+const EXPIRED = 'expired';
+
+class HubError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.name = 'HubError';
+    this.status = status;
+  }
+}
+
+/** A fanfare hub, over HTTP. */
+class Hub {
+  constructor(url, { token } = {}, signal) {
+    this._url = String(url).replace(/\/+$/, '');
+    this._token = token;
+    /** Its SSE is closed. */
+    this._signal = signal;
+  }
+
+  async publish(topic, what, { idempotencyKey, end, signal } = {}) {
+    const { event, data, retry } = isEvent(what) ? what : { data: what };
+    const url = this._address([topic], { event: event || undefined, retry: retry ?? undefined, end: end ? true : undefined });
+    const headers = await this._headers(idempotencyKey ? { 'Idempotency-Key': idempotencyKey } : {});
+    const response = await fetch(url, { method: 'POST', headers, body: toText(data), signal });
+    if (!response.ok) throw await refusal(response);
+    const { id } = await response.json();
+    return { id };
+  }
+
+  /** By hand, because an async generator answers `return()` only when what it waits for has come. */
+  follow(topics, options = {}) {
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, this._signal, ...(options.signal ? [options.signal] : [])]);
+    const events = this._events([topics].flat(), options, signal);
+    return {
+      next: () => events.next(),
+      return: (value) => {
+        stop.abort();
+        return events.return(value);
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  async *_events(topics, { lastEventId, last, from }, signal) {
+    const place = { lastEventId, retry: FIRST_WAIT, losses: 0 };
+    while (!signal.aborted) {
+      try {
+        const response = await this._open(topics, place, { last, from }, signal);
+        if (response.status === 204) return;
+        yield* read(response, place);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof HubError) throw error;
+      }
+      await sleep(backoff(place), undefined, { signal, ref: true }).catch(() => {});
+    }
+  }
+
+  /** A stream; what is passing fails as a broken connection does. */
+  async _open(topics, { lastEventId }, start, signal) {
+    const url = this._address(topics, lastEventId ? {} : start);
+    const resume = lastEventId ? { 'Last-Event-ID': lastEventId } : {};
+    const headers = await this._headers({ Accept: 'text/event-stream', ...resume });
+    const response = await fetch(url, { headers, signal });
+    if (response.ok) return response;
+    const error = await refusal(response);
+    throw response.status >= 500 || PASSING.includes(response.status) ? new Error(error.message) : error;
+  }
+
+  _address(topics, parameters) {
+    const url = new URL(topics.length === 1 ? `${this._url}/sse/${encodeURIComponent(topics[0])}` : `${this._url}/sse`);
+    if (topics.length > 1) topics.forEach((topic) => url.searchParams.append('topic', topic));
+    for (const [name, value] of Object.entries(parameters)) {
+      if (value !== undefined) url.searchParams.append(name, value);
+    }
+    return url;
+  }
+
+  async _headers(headers) {
+    const token = typeof this._token === 'function' ? await this._token() : this._token;
+    return token ? { ...headers, Authorization: `Bearer ${token}` } : headers;
+  }
+}
+
+async function* read(response, place) {
+  const decoder = new Decoder();
+  for await (const bytes of response.body) {
+    for (const event of decoder.push(bytes)) {
+      const isTopics = event.event !== EXPIRED || decoder.lastEventId !== (place.lastEventId ?? '');
+      place.lastEventId = decoder.lastEventId || place.lastEventId;
+      place.losses = 0;
+      if (isTopics) yield event;
+    }
+    place.lastEventId = decoder.lastEventId || place.lastEventId;
+    place.retry = decoder.retry ?? place.retry;
+  }
+}
+
+/** Between half of the time and all of it, so that many do not come back in the same moment. */
+function backoff(place) {
+  const wait = Math.min(LONGEST_WAIT, place.retry * 2 ** Math.min(place.losses++, 16));
+  return wait * (0.5 + Math.random() / 2);
+}
+
+async function refusal(response) {
+  const text = await response.text();
+  return new HubError(response.status, detailOf(text) ?? `the hub answered ${response.status} ${response.statusText}`);
+}
+
+/** Errors are problem details, unless something stands in between. */
+function detailOf(text) {
+  try {
+    return JSON.parse(text).detail;
+  } catch {
+    return undefined;
+  }
+}
+
+module.exports = { Hub, HubError };

@@ -1,0 +1,96 @@
+// Clients that read slowly, or not at all.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { suite, test } from 'node:test'
+
+import { raw } from '../support/raw.js'
+import { eventually } from '../support/received.js'
+import { streams } from '../support/streams.js'
+import { oursOnly } from '../support/subject.js'
+
+const LARGE = 'x'.repeat(100_000)
+
+/** A client that reads nothing, and one that reads. */
+async function two(t, maxBacklog) {
+  const made = await streams(t, { options: { maxBacklog } })
+  const connection = once(made.sse, 'connection')
+  const stalled = await raw(t, made.port)
+  stalled.socket.pause()
+  const [slow] = await connection
+  return { ...made, slow, stalled, fast: await made.join() }
+}
+
+suite('a client that does not read', { concurrency: true, ...oursOnly }, () => {
+  test('is cut off when too many bytes wait for it', async t => {
+    const { sse, slow, fast } = await two(t, { bytes: 1_000_000 })
+    const sent = await sendUntil(sse, slow)
+    assert.equal(await slow.closed, 'lagged')
+    assert.ok(sent > 10, `after ${sent} events of 100 kB`)
+    assert.equal(slow.res.destroyed, true)
+    sse.broadcast('end')
+    assert.equal((await fast.answer.until('data: end\n\n')).match(/data: x/g).length, sent)
+  })
+
+  test('is cut off when what was sent has waited too long', async t => {
+    const { sse, slow, fast } = await two(t, { age: 100 })
+    for (let count = 0; count < 200; count++) slow.send(LARGE)
+    assert.equal(await slow.closed, 'lagged')
+    sse.broadcast('end')
+    await fast.answer.until('data: end\n\n')
+  })
+
+  test('is kept, with all that it is sent, where the policy says so', async t => {
+    const { sse, slow, stalled } = await two(t, { bytes: 1000, age: 10, policy: 'keep' })
+    for (let count = 0; count < 100; count++) sse.broadcast(LARGE)
+    const begun = performance.now()
+    await eventually(() => performance.now() - begun > 300, 'time to pass')
+    stalled.socket.resume()
+    sse.broadcast('end')
+    assert.equal((await stalled.until('data: end\n\n')).match(/data: x/g).length, 100)
+    assert.ok(sse.clients.has(slow))
+  })
+
+  test('is given all in order when it reads again', async t => {
+    const { sse, stalled, fast } = await two(t)
+    for (let number = 0; number < 300; number++) sse.broadcast({ id: number, data: LARGE })
+    await fast.answer.until('id: 299\n')
+    stalled.socket.resume()
+    await stalled.until('id: 299\n')
+    for (const { text } of [stalled, fast.answer]) {
+      const ids = [...text.matchAll(/id: (\d+)/g)].map(([, id]) => Number(id))
+      assert.deepEqual(ids, Array.from({ length: 300 }, (_, number) => number))
+    }
+  })
+
+  test('that idles is not cut off, however long', async t => {
+    const { sse, slow, fast } = await two(t, { age: 50 })
+    sse.broadcast('a word')
+    await fast.answer.until('a word')
+    const begun = performance.now()
+    await eventually(() => performance.now() - begun > 300, 'time to pass')
+    assert.ok(sse.clients.has(slow) && sse.clients.has(fast.client))
+  })
+
+  test('is closed by close() once it has read, and is then answered again', async t => {
+    const { sse, slow, stalled } = await two(t)
+    for (let count = 0; count < 100; count++) slow.send(LARGE)
+    slow.close()
+    stalled.socket.resume()
+    await stalled.until('0\r\n\r\n')
+    assert.equal(stalled.text.match(/data: x/g).length, 100)
+    assert.equal(await slow.closed, 'closed')
+    assert.ok(!sse.clients.has(slow))
+  })
+})
+
+async function sendUntil(sse, client) {
+  let [sent, hasLeft] = [0, false]
+  client.on('close', () => (hasLeft = true))
+  while (!hasLeft && sent < 1000) {
+    sse.broadcast(LARGE)
+    sent++
+    await new Promise(setImmediate)
+  }
+  return sent
+}
