@@ -19,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
     NatsError, Shared, State, TailState,
+    again::ask_again,
     message::Incoming,
     replica::{Applied, Replica, before},
     stream::{self, pause},
@@ -38,15 +39,13 @@ impl Messages {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
             ..pull::OrderedConfig::default()
         };
-        let beginning = async {
-            let consumer = shared.stream.create_consumer(config).await;
+        let beginning = || async {
+            let consumer = shared.stream.create_consumer(config.clone()).await;
             let consumer = consumer.map_err(|error| NatsError::Nats(error.into()))?;
             consumer.messages().await.map_err(|error| NatsError::Nats(error.into()))
         };
-        let patience = shared.options.patience;
-        let messages =
-            timeout(patience, beginning).await.map_err(|_| NatsError::Late(patience))??;
-        Ok(Self(messages))
+        // A consumer that nobody reads from ends by itself.
+        ask_again(shared.options.patience, beginning).await.map(Self)
     }
 
     async fn next(&mut self) -> Result<Received, NatsError> {
