@@ -337,7 +337,10 @@ impl Hub {
         };
         // Asked first: another hub may have given out newer ids than this one has heard of.
         let kept_after = log.kept_after(selection).await?;
-        let known = self.epoch().position(&id).filter(|&asked| asked <= log.newest());
+        let known = match self.epoch().position(&id) {
+            Some(asked) if log.comes_to(asked).await? => Some(asked),
+            _ => None,
+        };
         let (reason, asked) = match known {
             Some(asked) if asked >= kept_after => return Ok((asked, None)),
             Some(asked) => (GapReason::Expired, asked),

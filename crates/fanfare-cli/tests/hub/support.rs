@@ -43,7 +43,7 @@ pub(crate) struct End {
 /// A hub that serves. It is killed when this is dropped.
 pub(crate) struct Hub {
     child: Child,
-    stderr: PathBuf,
+    pub(crate) stderr: PathBuf,
     /// What it has printed, line by line.
     pub(crate) greeting: Vec<String>,
 }
@@ -260,8 +260,13 @@ impl Hub {
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
+    /// Waits for its end, however long it takes.
+    pub(crate) async fn end(&mut self) -> ExitStatus {
+        self.child.wait().await.unwrap()
+    }
+
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        within("the hub's end", self.child.wait()).await.unwrap()
+        within("the hub's end", self.end()).await
     }
 
     /// Ends it in good order.

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 
+use fanfare_client::Policy;
 use reqwest::Client;
 use serde::Deserialize;
 
 use crate::{
     requests::{Fate, Sent},
-    support::{follow, next, parts, within},
+    support::{follow_with, next, parts, within},
 };
 
 /// An event in the log.
@@ -65,10 +66,10 @@ async fn newest(client: &Client, url: &str) -> u64 {
 
 impl Audit {
     /// Reads what the log has behind what was read last, and gives its newest position.
-    pub(crate) async fn read_on(&mut self, client: &Client, url: &str) -> u64 {
+    pub(crate) async fn read_on(&mut self, policy: Policy, client: &Client, url: &str) -> u64 {
         let newest = newest(client, url).await;
         let all = format!("{url}/sse/*?from=earliest&envelope=json");
-        let mut source = follow(client, &all, &self.last_event_id);
+        let mut source = follow_with(policy, client, &all, &self.last_event_id);
         while self.newest() < newest {
             let event = within("an entry", next(&mut source)).await.expect("a stream that goes on");
             assert_eq!(event.name(), "message", "{}", event.data());

@@ -3,6 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fanfare_client::Policy;
 use fastrand::Rng;
 use reqwest::Client;
 use rustix::process::Signal;
@@ -107,7 +108,7 @@ impl CrashLoop {
     async fn serve(&mut self) -> Hub {
         let hub = self.folder.serve(&["--data", "data"]).await;
         let url = hub.url("");
-        let inherited = self.audit.read_on(&self.client, &url).await;
+        let inherited = self.audit.read_on(Policy::never(), &self.client, &url).await;
         let sent = self.ledger.sent.lock().unwrap();
         self.audit.check(&sent[self.checked..]);
         self.checked = sent.len();
@@ -137,9 +138,9 @@ impl CrashLoop {
     /// Reads all of the log anew, and looks for everything that was ever sent.
     async fn check_all(&mut self, hub: &Hub) -> Fates {
         let url = hub.url("");
-        self.audit.read_on(&self.client, &url).await;
+        self.audit.read_on(Policy::never(), &self.client, &url).await;
         let mut anew = Audit::default();
-        anew.read_on(&self.client, &url).await;
+        anew.read_on(Policy::never(), &self.client, &url).await;
         assert!(anew.entries == self.audit.entries, "the log has changed behind what was read");
         self.ledger.held_against(&anew)
     }

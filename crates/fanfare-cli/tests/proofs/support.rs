@@ -39,8 +39,17 @@ pub(crate) fn client() -> Client {
 
 /// A stream that is given up when it is lost, so that the test sees it.
 pub(crate) fn follow(client: &Client, url: &str, last_event_id: &str) -> EventSource {
+    follow_with(Policy::never(), client, url, last_event_id)
+}
+
+pub(crate) fn follow_with(
+    policy: Policy,
+    client: &Client,
+    url: &str,
+    last_event_id: &str,
+) -> EventSource {
     let transport = Reqwest::from(client.clone());
-    let builder = EventSource::builder(url).transport(transport).policy(Policy::never());
+    let builder = EventSource::builder(url).transport(transport).policy(policy);
     let builder = match EventId::new(last_event_id) {
         Ok(id) if !last_event_id.is_empty() => builder.last_event_id(id),
         _ => builder,

@@ -269,6 +269,12 @@ pub trait Log: Send + Sync + 'static {
     /// answer of any kind, or newer.
     fn newest(&self) -> Position;
 
+    /// Whether there is an event of this position, or a newer one. Where another hub may have been told of it
+    /// sooner, it is waited for.
+    fn comes_to(&self, position: Position) -> Answer<'_, Result<bool, ReadError>> {
+        Box::pin(ready(Ok(position <= self.newest())))
+    }
+
     /// Whether it can be reached; `None` where that is known only by what comes of appends.
     fn is_available(&self) -> Option<bool> {
         None

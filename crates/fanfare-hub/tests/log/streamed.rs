@@ -342,3 +342,24 @@ async fn hubs_hear_the_newest_that_the_others_have_told() {
     let report = Report { hub: 1, content: Bytes::new() };
     assert!(this.exchange(report, LONG).unwrap().await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_hub_was_told_of_sooner_is_waited_for() {
+    let subject = Nats::new();
+    let options = NatsOptions {
+        patience: Duration::from_millis(500),
+        ..subject.options(Retention::default())
+    };
+    let [this, other] =
+        [subject.hub_with(1, options.clone()).await, subject.hub_with(2, options).await];
+    let last = Position(this.put(one("a", "1")).await);
+    assert!(within(other.comes_to(last)).await.unwrap());
+    // Messages are numbered, and events within them.
+    let next = Position(last.0 + (1 << 14));
+    let (comes, appended) = tokio::join!(within(other.comes_to(next)), async {
+        assert!(this.comes_to(last).await.unwrap());
+        Position(this.put(one("a", "2")).await)
+    });
+    assert_eq!((comes.unwrap(), appended), (true, next));
+    assert!(!within(other.comes_to(Position(next.0 + 1))).await.unwrap());
+}

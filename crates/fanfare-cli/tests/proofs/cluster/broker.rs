@@ -1,4 +1,10 @@
-use std::{collections::HashMap, fmt::Write, fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    fs::{self, File},
+    path::PathBuf,
+    time::Duration,
+};
 
 use reqwest::Client;
 use serde::Deserialize;
@@ -9,11 +15,18 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use super::site::{Site, program};
+use super::{
+    site::{Site, program},
+    witnesses,
+};
 use crate::support::{Folder, client, within};
 
 /// How long one look at a server may take.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Where a node of NATS tells how it is.
+const LOOKS: [&str; 4] =
+    ["/healthz", "/jsz?accounts=true&streams=true&consumers=true&raft=true", "/varz", "/routez"];
 
 /// What hubs are set to on three nodes.
 pub(crate) const THREE_REPLICAS: &str = "log.replicas=3";
@@ -23,6 +36,8 @@ pub(crate) struct Broker {
     kind: Kind,
     servers: Vec<Server>,
     client: Client,
+    /// What they say it is, for NATS.
+    version: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +55,8 @@ struct Server {
     place: String,
     monitor: String,
     process: Option<Child>,
+    /// Where it writes what it says.
+    said: PathBuf,
 }
 
 /// What NATS tells of its streams.
@@ -48,6 +65,12 @@ struct JetStream {
     #[serde(default)]
     account_details: Vec<Account>,
     meta_cluster: Option<Group>,
+}
+
+/// What NATS tells of a server.
+#[derive(Deserialize)]
+struct Varz {
+    version: String,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +103,8 @@ impl Broker {
         arguments.extend(rest.into_iter().map(str::to_owned));
         arguments.push(data.display().to_string());
         let (program, monitor) = ("redis-server", String::new());
-        let server = Server { site, program, arguments, place, monitor, process: None };
+        let said = data.with_extension("said");
+        let server = Server { site, program, arguments, place, monitor, process: None, said };
         Self::start(Kind::Redis, vec![server]).await
     }
 
@@ -93,11 +117,15 @@ impl Broker {
     }
 
     async fn start(kind: Kind, servers: Vec<Server>) -> Self {
-        let mut broker = Self { kind, servers, client: client() };
+        let mut broker = Self { kind, servers, client: client(), version: String::new() };
         for server in &mut broker.servers {
             server.start();
         }
         broker.until_all_are_there().await;
+        if let Some(text) = broker.ask(&broker.servers[0], "/varz").await {
+            let Varz { version } = serde_json::from_str(&text).unwrap();
+            broker.version = version;
+        }
         broker
     }
 
@@ -112,11 +140,17 @@ impl Broker {
     }
 
     pub(crate) fn name(&self) -> String {
+        let version = &self.version;
         match (self.kind, self.servers.len()) {
             (Kind::Redis, _) => "Redis".to_owned(),
-            (Kind::Nats, 1) => "NATS".to_owned(),
-            (Kind::Nats, count) => format!("NATS on {count} nodes"),
+            (Kind::Nats, 1) => format!("NATS {version}"),
+            (Kind::Nats, count) => format!("NATS {version} on {count} nodes"),
         }
+    }
+
+    /// Whether its nodes stay the same when links are cut for long: those of nats-server 2.9 come apart.
+    pub(crate) fn bears_long_cuts(&self) -> bool {
+        self.servers.len() == 1 || !self.version.starts_with("2.9.")
     }
 
     pub(crate) fn nodes(&self) -> usize {
@@ -180,6 +214,19 @@ impl Broker {
         }
     }
 
+    /// Prints how each of them is.
+    pub(crate) async fn tell(&self) {
+        for server in &self.servers {
+            if self.kind == Kind::Nats {
+                for path in LOOKS {
+                    let url = format!("http://{}{path}", server.monitor);
+                    witnesses::tell(&self.client, &url).await;
+                }
+            }
+            witnesses::tell_end(&server.said);
+        }
+    }
+
     async fn is_there(&self, server: &Server) -> bool {
         match self.kind {
             Kind::Redis => {
@@ -216,14 +263,17 @@ impl Server {
         let file = data.with_extension("conf");
         fs::write(&file, text).unwrap();
         let arguments = ["-c", file.to_str().unwrap()].map(str::to_owned).to_vec();
-        Self { site, program: "nats-server", arguments, place, monitor, process: None }
+        let said = data.with_extension("said");
+        Self { site, program: "nats-server", arguments, place, monitor, process: None, said }
     }
 
     fn start(&mut self) {
         let mut command = program(self.program);
         command.args(&self.arguments);
         let mut command = self.site.enter(command);
-        let started = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let said = File::options().create(true).append(true).open(&self.said).unwrap();
+        command.stdout(said.try_clone().unwrap()).stderr(said);
+        let started = command.spawn();
         let wanted = |_| panic!("{} is installed: tests/servers/setup.sh", self.program);
         self.process = Some(started.unwrap_or_else(wanted));
     }

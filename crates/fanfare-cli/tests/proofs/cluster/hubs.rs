@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use rustix::process::Signal;
 
-use super::{rotation::Rotation, site::Site};
-use crate::support::{Folder, Hub};
+use super::{rotation::Rotation, site::Site, witnesses};
+use crate::support::{Folder, Hub, client};
 
 /// After which a stream is sent a comment. Whoever hears nothing for twice as long asks another hub.
 pub(crate) const SILENCE: Duration = Duration::from_secs(1);
@@ -67,6 +68,32 @@ impl Hubs {
         let mut hub = self.seats[hub].hub.take().expect("a hub that runs");
         hub.signal(Signal::KILL);
         hub.ended().await;
+    }
+
+    /// Goes on with something that needs all of them, and fails as soon as one ends.
+    pub(crate) async fn while_they_serve<T>(&mut self, doing: impl Future<Output = T>) -> T {
+        let running = self.seats.iter_mut().filter_map(|seat| seat.hub.as_mut());
+        let ends = running.map(|hub| Box::pin(async { (hub.end().await, hub.said()) }));
+        tokio::select! {
+            done = doing => done,
+            ((status, said), _, _) = select_all(ends) => {
+                let last = said.lines().last().unwrap_or_default();
+                panic!("a hub has ended by itself, with {status}: {last}")
+            }
+        }
+    }
+
+    /// Prints how each of them is.
+    pub(crate) async fn tell(&self) {
+        let client = client();
+        for seat in &self.seats {
+            for path in ["/readyz", "/metrics"] {
+                witnesses::tell(&client, &format!("{}{path}", seat.url())).await;
+            }
+            if let Some(hub) = &seat.hub {
+                witnesses::tell_end(&hub.stderr);
+            }
+        }
     }
 
     /// Ends one in good order.

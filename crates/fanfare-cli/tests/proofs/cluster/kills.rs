@@ -13,6 +13,7 @@ use super::{
     hubs::Hubs,
     load::Load,
     site::Site,
+    witnesses::{or_tell, outcome},
 };
 use crate::support::{Folder, alone, is_soak, seed};
 
@@ -80,16 +81,12 @@ async fn hubs_and_a_cluster_of_nats_are_killed_at_random_under_load() {
 async fn kill_at_random(folder: Folder, broker: Broker, settings: &[&str]) {
     let (rounds, begun) = (if is_soak() { 60 } else { 2 }, Instant::now());
     let mut kills = Kills::begin(folder, broker, settings).await;
-    let mut deck = vec![];
-    for _ in 0..rounds {
-        if deck.is_empty() {
-            deck.extend(VICTIMS.iter().filter(|victims| victims.are_in(&kills.broker)));
-            kills.random.shuffle(&mut deck);
-        }
-        kills.round(deck.pop().unwrap()).await;
-    }
-    let Kills { broker, hubs, load, done, .. } = kills;
-    let total = load.end(&hubs.rotation.pick()).await;
+    let going = outcome(kills.rounds(rounds)).await;
+    let Kills { broker, mut hubs, load, done, .. } = kills;
+    or_tell(going, &broker, &hubs).await;
+    let url = hubs.rotation.pick();
+    let total = outcome(hubs.while_they_serve(load.end(&url))).await;
+    let total = or_tell(total, &broker, &hubs).await;
     hubs.stop_all().await;
     let done: Vec<_> = done.iter().map(|(victims, times)| format!("{victims} {times}")).collect();
     let (name, time, done) = (broker.name(), begun.elapsed(), done.join(", "));
@@ -106,6 +103,17 @@ impl Kills {
         Self { random, folder, broker, hubs, load, done: BTreeMap::new() }
     }
 
+    async fn rounds(&mut self, rounds: usize) {
+        let mut deck = vec![];
+        for _ in 0..rounds {
+            if deck.is_empty() {
+                deck.extend(VICTIMS.iter().filter(|victims| victims.are_in(&self.broker)));
+                self.random.shuffle(&mut deck);
+            }
+            self.round(deck.pop().unwrap()).await;
+        }
+    }
+
     async fn round(&mut self, victims: Victims) {
         self.load.ledger.more_answers(self.random.usize(..ANSWERS)).await;
         sleep(Duration::from_micros(self.random.u64(..5000))).await;
@@ -113,7 +121,7 @@ impl Kills {
         sleep(AWAY.mul_f64(self.random.f64())).await;
         self.broker.start_again().await;
         self.hubs.start_again(&self.folder).await;
-        self.load.goes_on().await;
+        self.hubs.while_they_serve(self.load.goes_on()).await;
         *self.done.entry(victims).or_default() += 1;
     }
 

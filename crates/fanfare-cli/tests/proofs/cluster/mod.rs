@@ -10,6 +10,9 @@ mod rotation;
 // Who publishes and who follows, and what that comes to.
 mod load;
 
+// Who hangs, when something does.
+mod witnesses;
+
 // Killed and started again.
 mod kills;
 // Restarted in good order, one after the other.

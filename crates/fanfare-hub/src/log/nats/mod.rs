@@ -6,6 +6,7 @@
 //! and where much comes that nobody follows, only what is followed is (`followed.rs`).
 //! Events are dropped by a message that says so, and deleted from the stream afterwards (`trimming.rs`).
 
+mod again;
 mod error;
 mod stream;
 
@@ -54,6 +55,7 @@ use super::{
     teller::Teller,
 };
 use crate::{Selection, TopicName};
+use again::ask_again;
 use error::{refused, unreadable};
 use exchange::Reports;
 use followed::Followed;
@@ -158,6 +160,7 @@ impl NatsLog {
         let reports = client.subscribe(subjects.reports()).await;
         let reports = reports.map_err(|error| NatsError::Nats(error.into()))?;
         let stream = stream::open(&context, &subjects, seed, &options).await?;
+        stream::warn_of(&client.server_info().version, options.replicas);
         let followed = Arc::new(Followed::new(options.max_unfollowed));
         let found = stream.cached_info();
         let seed = stream::seed(&found.config).unwrap_or(seed);
@@ -232,6 +235,22 @@ impl Shared {
         self.take_note(outcome)
     }
 
+    /// Whether there is an event of this position, or a newer one. The server that leads may tell of it a little
+    /// later than another one has told another hub.
+    async fn comes_to(&self, position: u64) -> Result<bool, NatsError> {
+        let begun = Instant::now();
+        for failures in 0.. {
+            if self.inquire(|replica| replica.index.newest() >= position).await? {
+                return Ok(true);
+            }
+            if begun.elapsed() > self.options.patience {
+                break;
+            }
+            sleep(stream::pause(failures)).await;
+        }
+        Ok(false)
+    }
+
     /// Waits for what follows from a message that is in the stream. When it takes long, the message is looked for.
     async fn soon<T>(&self, waiting: impl Future<Output = T>) -> T {
         let mut waiting = pin!(waiting);
@@ -267,12 +286,16 @@ impl Shared {
         let (known, begun) = (self.replica().applied, Instant::now());
         for failures in 0.. {
             let info = self.ask_once().await?;
-            if info.state.last_sequence >= known {
+            let is_led = stream::is_led(&info);
+            if is_led && info.state.last_sequence >= known {
                 self.inquiries.reach.fetch_max(info.state.last_sequence, Ordering::Relaxed);
                 return Ok(info);
             }
             // In a cluster one server may tell what another, which leads, is still about to store.
             if begun.elapsed() > self.options.patience {
+                if !is_led {
+                    return Err(NatsError::Late(self.options.patience));
+                }
                 // Other hubs may not have seen what is gone.
                 stream::rename(&self.context, &info, fastrand::u64(..)).await?;
                 break;
@@ -283,10 +306,9 @@ impl Shared {
     }
 
     async fn ask_once(&self) -> Result<Info, NatsError> {
-        let info = match self.context.get_stream(self.subjects.stream()).await {
-            Ok(stream) => stream.cached_info().clone(),
-            Err(error) => return Err(self.lost(error.into())),
-        };
+        let request = || self.context.get_stream(self.subjects.stream());
+        let found = ask_again(self.options.patience, request).await;
+        let info = found.map_err(|error| self.lost(error))?.cached_info().clone();
         if stream::seed(&info.config) != Some(self.seed) {
             return Err(self.lost(NatsError::Replaced));
         }
@@ -491,6 +513,10 @@ impl Log for NatsLog {
 
     fn newest(&self) -> Position {
         Position(self.0.replica().index.newest())
+    }
+
+    fn comes_to(&self, position: Position) -> Answer<'_, Result<bool, ReadError>> {
+        Box::pin(async move { self.0.comes_to(position.0).await.map_err(unreadable) })
     }
 
     fn is_available(&self) -> Option<bool> {

@@ -16,7 +16,7 @@ use async_nats::{
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
-use super::{NatsError, NatsOptions, Subjects};
+use super::{NatsError, NatsOptions, Subjects, again::ask_again};
 
 /// What the description of a stream begins with; the seed of its epoch follows.
 const DESCRIPTION: &str = "fanfare log ";
@@ -100,19 +100,28 @@ pub(super) async fn open(
     options: &NatsOptions,
 ) -> Result<jetstream::stream::Stream, NatsError> {
     let wanted = config(subjects, seed, options);
-    let stream = match context.create_stream(&wanted).await {
-        Ok(stream) => stream,
+    let request = || make_or_find(context, subjects, &wanted);
+    let stream = ask_again(options.patience, request).await?;
+    check(&stream.cached_info().config, &wanted)?;
+    Ok(stream)
+}
+
+async fn make_or_find(
+    context: &Context,
+    subjects: &Subjects,
+    wanted: &Config,
+) -> Result<jetstream::stream::Stream, NatsError> {
+    match context.create_stream(wanted).await {
+        Ok(stream) => Ok(stream),
         // It is there and set up in another way: with another seed at least.
         Err(error) if matches!(error.kind(), CreateStreamErrorKind::JetStream(_)) => {
             match context.get_stream(subjects.stream()).await.map_err(NatsError::from) {
-                Err(NatsError::Replaced) => return Err(error.into()),
-                found => found?,
+                Err(NatsError::Replaced) => Err(error.into()),
+                found => found,
             }
         }
-        Err(error) => return Err(error.into()),
-    };
-    check(&stream.cached_info().config, &wanted)?;
-    Ok(stream)
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Nothing is dropped but by hubs, which say so before.
@@ -174,9 +183,88 @@ fn check(found: &Config, wanted: &Config) -> Result<(), NatsError> {
     Err(NatsError::Unfit { stream: found.name.clone(), what })
 }
 
+/// Within which time a server that leads hears from the others: each second, unless it is cut off. Then they choose
+/// another one after four.
+const HEARD: Duration = Duration::from_secs(3);
+
+/// Whether this is told by a server that most of the others take for the one that leads. One that was cut off takes
+/// itself for it, and does not know what there is by now.
+pub(super) fn is_led(info: &Info) -> bool {
+    let Some(cluster) = &info.cluster else { return true };
+    let heard = cluster.replicas.iter().filter(|peer| peer.active < HEARD).count();
+    // It makes one more of them.
+    2 * (heard + 1) > cluster.replicas.len() + 1
+}
+
+/// Says what an operator may not know of a server of this version.
+pub(super) fn warn_of(version: &str, replicas: usize) {
+    if may_come_apart(version, replicas) {
+        tracing::warn!(
+            "nats-server {version} may lose events that were acknowledged when a link between the servers of a \
+             cluster is cut for some seconds: use version 2.12 or later"
+        );
+    }
+}
+
+/// Whether a cut may leave replicas with different messages, which each takes for the right ones.
+fn may_come_apart(version: &str, replicas: usize) -> bool {
+    replicas > 1 && version.starts_with("2.9.")
+}
+
 /// Gives the log another name, which tells all hubs that it is another one.
 pub(super) async fn rename(context: &Context, info: &Info, seed: u64) -> Result<(), NatsError> {
     let renamed = Config { description: Some(description(seed)), ..info.config.clone() };
     context.update_stream(renamed).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Info, is_led, may_come_apart};
+
+    /// Of a stream on three servers, told by one that heard from the others so many seconds ago.
+    fn told(heard: [u64; 2]) -> Info {
+        let peer =
+            |seconds| json!({ "name": "n", "current": true, "active": seconds * 1_000_000_000 });
+        let state = json!({
+            "messages": 0, "bytes": 0, "first_seq": 0, "first_ts": "0001-01-01T00:00:00Z", "last_seq": 0,
+            "last_ts": "0001-01-01T00:00:00Z", "consumer_count": 0,
+        });
+        let cluster = json!({ "leader": "l", "replicas": heard.map(peer) });
+        let config = super::config(&super::Subjects::new("x"), 1, &options());
+        let created = "2026-01-01T00:00:00Z";
+        let info =
+            json!({ "config": config, "created": created, "state": state, "cluster": cluster });
+        serde_json::from_value(info).unwrap()
+    }
+
+    fn options() -> super::NatsOptions {
+        super::NatsOptions {
+            name: "x".into(),
+            retention: crate::log::Retention::default(),
+            max_topics: 1,
+            patience: super::Duration::from_secs(1),
+            replicas: 3,
+            is_in_memory: false,
+            max_unfollowed: 0,
+            max_bytes: None,
+        }
+    }
+
+    #[test]
+    fn a_server_that_has_heard_of_none_of_the_others_for_long_does_not_lead() {
+        assert!(is_led(&told([0, 1])));
+        assert!(is_led(&told([0, 60])));
+        assert!(!is_led(&told([5, 60])));
+    }
+
+    #[test]
+    fn replicas_may_come_apart_on_old_servers_only() {
+        assert!(may_come_apart("2.9.10", 3));
+        assert!(!may_come_apart("2.9.10", 1));
+        assert!(!may_come_apart("2.12.15", 3));
+        assert!(!may_come_apart("2.90.0", 3));
+    }
 }

@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
     NatsError, Shared, State,
+    again::ask_again,
     message::Incoming,
     replica::{Applied, Replica, before},
     stream::{self, pause},
@@ -46,14 +47,13 @@ impl<'a> Messages<'a> {
             headers_only,
             ..pull::OrderedConfig::default()
         };
-        let beginning = async {
-            let consumer = shared.stream.create_consumer(config).await;
+        let beginning = || async {
+            let consumer = shared.stream.create_consumer(config.clone()).await;
             let consumer = consumer.map_err(|error| NatsError::Nats(error.into()))?;
             consumer.messages().await.map_err(|error| NatsError::Nats(error.into()))
         };
-        let patience = shared.options.patience;
-        let ordered =
-            timeout(patience, beginning).await.map_err(|_| NatsError::Late(patience))??;
+        // A consumer that nobody reads from ends by itself.
+        let ordered = ask_again(shared.options.patience, beginning).await?;
         Ok(Self { shared, ordered })
     }
 
