@@ -527,21 +527,36 @@ impl Scalar for LogUrl {
         if text.starts_with("redis+unix:///") {
             return Ok(Self(text.to_owned()));
         }
+        let addresses = with_schemes(text);
         let mut schemes = vec![];
-        for one in text.split(',') {
-            let uri: http::Uri = one.trim().parse().map_err(|_| wrong())?;
+        for one in &addresses {
+            let uri: http::Uri = one.parse().map_err(|_| wrong())?;
             let scheme = uri.scheme_str().filter(|_| uri.host().is_some()).ok_or_else(wrong)?;
             schemes.push(scheme.to_owned());
+        }
+        let is_hub = text.starts_with("http");
+        if is_hub && addresses[0].parse::<http::Uri>().is_ok_and(|uri| uri.path() != "/") {
+            return Err("the address of a hub has no path: it is http://HOST:PORT".to_owned());
         }
         let is_nats = schemes.iter().all(|scheme| ["nats", "tls"].contains(&&**scheme));
         let others = ["redis", "rediss", "http", "https"];
         let is_other = matches!(&*schemes, [one] if others.contains(&&**one));
-        if is_nats || is_other { Ok(Self(text.to_owned())) } else { Err(wrong()) }
+        if is_nats || is_other { Ok(Self(addresses.join(","))) } else { Err(wrong()) }
     }
 
     fn write(&self) -> String {
         self.without_credentials()
     }
+}
+
+/// Addresses with commas between them. The scheme of the first one stands for those that have none.
+fn with_schemes(text: &str) -> Vec<String> {
+    let first = text.split_once("://").map(|(scheme, _)| scheme.trim()).unwrap_or_default();
+    let address = |one: &str| match one.trim() {
+        whole if whole.contains("://") || first.is_empty() => whole.to_owned(),
+        host => format!("{first}://{host}"),
+    };
+    text.split(',').map(address).collect()
 }
 
 /// An enum whose values have names.

@@ -8,7 +8,7 @@ use std::{
 use fanfare_hub::log::Opened;
 
 use super::parts::OpenedLog;
-use crate::config::{LogUrl, Settings};
+use crate::config::{Engine, LogUrl, Settings};
 
 /// Lines to copy that work as they are.
 pub(super) struct Greeting<'a> {
@@ -33,11 +33,21 @@ impl Greeting<'_> {
         }
     }
 
+    /// The hub that this one is an edge of.
+    fn origin(&self) -> Option<String> {
+        let url = self.settings.log.url.as_ref()?;
+        let is_hub = url.engine() == Engine::Origin;
+        is_hub.then(|| url.without_credentials().trim_end_matches('/').to_owned())
+    }
+
     fn log(&self) -> String {
         let opened = match self.opened {
             OpenedLog::Memory(_) => return "in memory: nothing outlives this process".to_owned(),
             OpenedLog::Embedded(_, opened) => opened,
             OpenedLog::Shared(_) => {
+                if let Some(origin) = self.origin() {
+                    return format!("that of the hub {origin}");
+                }
                 let url = self.settings.log.url.as_ref();
                 let url = url.map_or_else(String::new, LogUrl::without_credentials);
                 return format!("{url}, shared under the name {}", *self.settings.log.name);
@@ -80,7 +90,8 @@ impl Display for Greeting<'_> {
         } else {
             ""
         };
-        writeln!(f, "  publish    curl {token}-d 'hello' '{url}/sse/news'")?;
+        let published_to = self.origin().unwrap_or_else(|| url.clone());
+        writeln!(f, "  publish    curl {token}-d 'hello' '{published_to}/sse/news'")?;
         writeln!(f, "  subscribe  curl {token}-N '{url}/sse/news?from=earliest'")
     }
 }

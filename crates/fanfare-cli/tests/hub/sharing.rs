@@ -12,7 +12,7 @@ use tokio::{
     time::interval,
 };
 
-use crate::support::{Folder, Hub, within};
+use crate::support::{Folder, Hub, until, within};
 
 /// A server of its own that holds a log. It is killed when this is dropped.
 pub(crate) struct Server {
@@ -154,6 +154,7 @@ on_both! {
     a_relay_waits_for_a_log_that_is_away_and_leaves_nothing_out,
     a_hub_ends_when_its_log_turns_out_to_be_another_one,
     a_log_is_reached_over_tls_where_its_certificate_is_trusted,
+    a_client_that_leaves_a_quiet_topic_is_noticed,
 }
 
 /// Publishes with curl; gives the status and the answer.
@@ -296,4 +297,25 @@ async fn a_log_is_reached_over_tls_where_its_certificate_is_trusted(engine: Engi
     let hub = folder.launch(command).await;
     assert_eq!(publish(&folder, &hub, "1").await.0, "200");
     assert_eq!(all(&folder, &hub, 1).await, ["1"]);
+}
+
+async fn a_client_that_leaves_a_quiet_topic_is_noticed(engine: Engine) {
+    let folder = Folder::new();
+    let server = Server::start(&folder, engine).await;
+    let log = server.url();
+    let [one, other] = [folder.serve(&["--log", &log]).await, folder.serve(&["--log", &log]).await];
+    assert_eq!(publish(&folder, &one, "1").await.0, "200");
+    let mut following = folder.command(&["sub", "--quiet", &other.url("/sse/news")]);
+    let mut following = following.stdout(Stdio::null()).spawn().unwrap();
+    let metrics = format!("curl -sf '{}'", other.url("/metrics"));
+    let until_subscribers = async |count: &str| {
+        until("the number of subscribers", || async {
+            let metrics = crate::support::output(folder.shell(&metrics)).await.stdout;
+            metrics.lines().any(|line| line == format!("fanfare_subscribers {count}"))
+        })
+        .await;
+    };
+    until_subscribers("1").await;
+    following.kill().await.unwrap();
+    until_subscribers("0").await;
 }

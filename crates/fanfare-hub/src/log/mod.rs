@@ -229,7 +229,7 @@ pub enum Committed {
 /// From where on the tail tells of what is followed; it does until this is dropped.
 #[derive(Debug, Default)]
 pub struct Listening {
-    /// What lies behind this position is told.
+    /// What lies behind this position is told. There has been an event of it, so that a read comes to it.
     pub after: Position,
     /// Ends it when it is dropped.
     pub until_dropped: Option<Box<dyn Any + Send + Sync>>,

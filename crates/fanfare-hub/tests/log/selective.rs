@@ -1,6 +1,6 @@
 //! The log in NATS, of which a hub takes what is followed there.
 
-use fanfare_hub::log::{Committed, Log, NatsLog, NatsOptions, Retention};
+use fanfare_hub::log::{Committed, Log, NatsLog, NatsOptions, Retention, Timestamp};
 use futures_util::TryStreamExt;
 
 use crate::{servers::Nats, subject::*};
@@ -86,4 +86,29 @@ async fn bodies_are_left_out_where_much_comes_that_nobody_follows() {
     until_readers("a", true).await;
     let _listening = this.listen(&select(&["b"])).await.unwrap();
     until_readers("b", false).await;
+}
+
+/// Who begins to follow a quiet log reads up to where the tail goes on, and waits there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_comes_to_where_what_is_listened_to_is_told() {
+    for subject in [Nats::new(), Nats::by_heads()] {
+        let retention = rules([rule("*", max_events(1))]);
+        let log = subject.hub(1, retention.clone()).await;
+        let other = subject.hub(2, retention).await;
+        let reached = async || {
+            // Whatever there is has been applied then.
+            let newest = log.size().await.map(|_| log.newest()).unwrap();
+            let listening = log.listen(&select(&["b"])).await.unwrap();
+            assert!(listening.after <= newest, "{listening:?}, {newest:?}");
+            let page = log.page(everything(select(&["b"]))).await;
+            assert!(listening.after <= page.through, "{listening:?}, {page:?}");
+        };
+        reached().await;
+        other.put(batch(&[("a", "1"), ("a", "2")])).await;
+        reached().await;
+        other.trim(Timestamp(0)).await.unwrap();
+        reached().await;
+        other.put(ends(&["a"])).await;
+        reached().await;
+    }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_nats::{
-    ConnectError,
+    ConnectError, ConnectErrorKind,
     jetstream::{
         ErrorCode,
         context::{
@@ -24,7 +24,12 @@ pub enum NatsError {
     Address(#[source] BoxError),
     /// No connection can be made.
     #[error("NATS cannot be reached")]
-    Connect(#[from] ConnectError),
+    Connect(#[source] ConnectError),
+    /// The server does not know whoever asks.
+    #[error(
+        "NATS refuses the credentials: they are those of nats://USER:PASSWORD@HOST or nats://TOKEN@HOST"
+    )]
+    Unauthorized(#[source] ConnectError),
     /// The server has no `JetStream`.
     #[error(
         "JetStream is not enabled: start nats-server with -js, or enable it in its configuration"
@@ -38,8 +43,18 @@ pub enum NatsError {
         /// What is wrong with it.
         what: String,
     },
+    /// Another stream has the subjects of this log.
+    #[error("another stream takes some of {subjects}: delete it, or give the log another name")]
+    Taken {
+        /// What this log needs.
+        subjects: String,
+    },
     /// NATS has not answered in time.
-    #[error("NATS has not answered within {} ms", .0.as_millis())]
+    #[error(
+        "NATS has not answered within {} ms: a cluster may have no leader at the moment, or the user not be allowed \
+         to use $JS.API.>",
+        .0.as_millis()
+    )]
     Late(Duration),
     /// NATS has refused what was asked.
     #[error("NATS does not answer as it should")]
@@ -81,6 +96,17 @@ pub enum NatsError {
     /// The log was closed here.
     #[error("it has been closed")]
     Closed,
+}
+
+impl From<ConnectError> for NatsError {
+    fn from(error: ConnectError) -> Self {
+        match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                Self::Unauthorized(error)
+            }
+            _ => Self::Connect(error),
+        }
+    }
 }
 
 impl From<PublishError> for NatsError {

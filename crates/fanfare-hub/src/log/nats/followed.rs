@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{message::Incoming, replica::before};
-use crate::{Selection, Selector, TopicName, log::Listening};
+use super::message::Incoming;
+use crate::{Selection, Selector, TopicName};
 
 /// Over how long it is measured what comes.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -26,7 +26,8 @@ struct State {
     followers: HashMap<Selector, usize>,
     /// Those of them that are prefixes.
     prefixes: Vec<Selector>,
-    /// The newest message of which it has been decided whether somebody follows it.
+    /// The newest message of which it has been decided whether somebody follows it; it will be applied, or judged
+    /// again.
     judged: u64,
     leaves_out: bool,
     traffic: Traffic,
@@ -41,7 +42,7 @@ struct Traffic {
 }
 
 /// Follows a selection as long as this is there.
-struct Following {
+pub(super) struct Following {
     followed: Arc<Followed>,
     selection: Selection,
 }
@@ -58,16 +59,24 @@ impl Followed {
         Self { state: Mutex::new(state), most_others }
     }
 
-    /// What lies behind the messages that have been decided on is told, if it is selected.
-    pub(super) fn listen(self: &Arc<Self>, selection: &Selection) -> Listening {
+    /// What lies behind the message that is given is told, if it is selected.
+    pub(super) fn follow(self: &Arc<Self>, selection: &Selection) -> (Following, u64) {
         let mut state = self.state();
         for selector in selection.selectors() {
             state.follow(selector);
         }
-        let after = before(state.judged + 1);
+        let judged = state.judged;
         drop(state);
-        let following = Following { followed: self.clone(), selection: selection.clone() };
-        Listening { after, until_dropped: Some(Box::new(following)) }
+        (Following { followed: self.clone(), selection: selection.clone() }, judged)
+    }
+
+    /// What is behind this message will be judged again.
+    pub(super) fn begin_behind(&self, applied: u64) {
+        self.state().judged = applied;
+    }
+
+    pub(super) fn judged(&self) -> u64 {
+        self.state().judged
     }
 
     /// Whether anybody follows a topic of the message.

@@ -25,7 +25,6 @@ mod exchange;
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    future::ready,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -233,6 +232,30 @@ impl Shared {
         };
         let outcome = timeout(patience, inquiring).await.unwrap_or(Err(NatsError::Late(patience)));
         self.take_note(outcome)
+    }
+
+    /// What has been decided on before this is read, and all else is told.
+    async fn listen(&self, selection: &Selection) -> Result<Listening, NatsError> {
+        let (following, judged) = self.followed.follow(selection);
+        let mut applied = self.applied.subscribe();
+        let waiting = async {
+            loop {
+                applied.mark_unchanged();
+                {
+                    let replica = self.replica();
+                    // What was judged and has been deleted since is not applied, but it is judged no more.
+                    if replica.applied >= judged.min(self.followed.judged()) {
+                        return Ok(Position(replica.index.newest()));
+                    }
+                }
+                self.over()?;
+                // It is there as long as this is.
+                let _ = applied.changed().await;
+            }
+        };
+        let patience = self.options.patience;
+        let after = timeout(patience, waiting).await.unwrap_or(Err(NatsError::Late(patience)))?;
+        Ok(Listening { after, until_dropped: Some(Box::new(following)) })
     }
 
     /// Whether there is an event of this position, or a newer one. The server that leads may tell of it a little
@@ -532,7 +555,8 @@ impl Log for NatsLog {
     }
 
     fn listen(&self, selection: &Selection) -> Answer<'_, Result<Listening, ReadError>> {
-        Box::pin(ready(Ok(self.0.followed.listen(selection))))
+        let selection = selection.clone();
+        Box::pin(async move { self.0.listen(&selection).await.map_err(unreadable) })
     }
 
     fn append(&self, batch: Batch) -> Answer<'_, Result<Appended, AppendError>> {

@@ -8,8 +8,8 @@ use std::{
 use async_nats::{
     Client, ConnectOptions, Event, ServerAddr,
     jetstream::{
-        self, Context,
-        context::CreateStreamErrorKind,
+        self, Context, ErrorCode,
+        context::{CreateStreamError, CreateStreamErrorKind},
         stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType},
     },
 };
@@ -66,6 +66,7 @@ pub(super) async fn connect(
                 connections.is_lost.store(true, Ordering::Relaxed);
                 connections.is_away.store(true, Ordering::Relaxed);
             }
+            Event::ServerError(error) => tracing::warn!(%error, "NATS refuses something"),
             _ => {}
         }
         std::future::ready(())
@@ -116,11 +117,24 @@ async fn make_or_find(
         // It is there and set up in another way: with another seed at least.
         Err(error) if matches!(error.kind(), CreateStreamErrorKind::JetStream(_)) => {
             match context.get_stream(subjects.stream()).await.map_err(NatsError::from) {
+                // There is none of this name.
+                Err(NatsError::Replaced) if has_overlap(&error) => {
+                    Err(NatsError::Taken { subjects: subjects.all() })
+                }
                 Err(NatsError::Replaced) => Err(error.into()),
                 found => found,
             }
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+fn has_overlap(error: &CreateStreamError) -> bool {
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(refused) => {
+            refused.error_code() == ErrorCode::STREAM_SUBJECT_OVERLAP
+        }
+        _ => false,
     }
 }
 

@@ -15,6 +15,7 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
+use fanfare_fanout::Position;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream::iter};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -187,6 +188,8 @@ async fn follow(shared: &Shared) -> Result<(), NatsError> {
     let mut connections = shared.connections.number.subscribe();
     connections.mark_unchanged();
     shared.recognise().await?;
+    shared.followed.begin_behind(shared.replica().applied);
+    shared.applied.send_replace(());
     let mut messages = Messages::behind(shared, shared.followed.leaves_out()).await?;
     shared.connections.is_away.store(false, Ordering::Relaxed);
     let mut state = shared.life.subscribe();
@@ -253,7 +256,9 @@ async fn take(shared: &Shared, message: Received) -> Result<(), NatsError> {
         None => (None, vec![]),
     };
     if has_jumped {
-        committed.insert(0, Committed::Missed(before(taken.sequence)));
+        // Who reads on comes to this place: it is not behind the newest event.
+        let newest = Position(shared.replica().index.newest());
+        committed.insert(0, Committed::Missed(newest.min(before(taken.sequence))));
     }
     shared.teller.tell(committed).await;
     shared.applied.send_replace(());
