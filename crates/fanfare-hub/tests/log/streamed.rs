@@ -345,7 +345,7 @@ async fn hubs_hear_the_newest_that_the_others_have_told() {
 async fn what_another_hub_was_told_of_sooner_is_waited_for() {
     let subject = Nats::new();
     let options = NatsOptions {
-        patience: Duration::from_millis(500),
+        patience: Duration::from_secs(2),
         ..subject.options(Retention::default())
     };
     let [this, other] =
