@@ -346,10 +346,8 @@ async fn hubs_hear_the_newest_that_the_others_have_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_hub_was_told_of_sooner_is_waited_for() {
     let subject = Nats::new();
-    let options = NatsOptions {
-        patience: Duration::from_millis(500),
-        ..subject.options(Retention::default())
-    };
+    let options =
+        NatsOptions { patience: Duration::from_secs(2), ..subject.options(Retention::default()) };
     let [this, other] =
         [subject.hub_with(1, options.clone()).await, subject.hub_with(2, options).await];
     let last = Position(this.put(one("a", "1")).await);

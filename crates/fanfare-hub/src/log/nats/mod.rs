@@ -307,22 +307,27 @@ impl Shared {
     /// Asks how the stream is, and whether it is the one that it was.
     async fn ask(&self) -> Result<Info, NatsError> {
         let (known, begun) = (self.replica().applied, Instant::now());
+        // Since when somebody who leads tells of less.
+        let mut behind = None;
         for failures in 0.. {
             let info = self.ask_once().await?;
-            let is_led = stream::is_led(&info);
-            if is_led && info.state.last_sequence >= known {
-                self.inquiries.reach.fetch_max(info.state.last_sequence, Ordering::Relaxed);
-                return Ok(info);
-            }
-            // In a cluster one server may tell what another, which leads, is still about to store.
-            if begun.elapsed() > self.options.patience {
-                if !is_led {
+            let is_late = |since: Instant| since.elapsed() > self.options.patience;
+            if !stream::is_led(&info) {
+                behind = None;
+                if is_late(begun) {
                     return Err(NatsError::Late(self.options.patience));
                 }
+            } else if info.state.last_sequence >= known {
+                self.inquiries.reach.fetch_max(info.state.last_sequence, Ordering::Relaxed);
+                return Ok(info);
+            } else if is_late(*behind.get_or_insert_with(Instant::now)) {
+                let told = info.state.last_sequence;
+                tracing::error!(known, told, "the stream is shorter than it was");
                 // Other hubs may not have seen what is gone.
                 stream::rename(&self.context, &info, fastrand::u64(..)).await?;
                 break;
             }
+            // In a cluster one server may tell what another, which leads, is still about to store.
             sleep(stream::pause(failures)).await;
         }
         Err(self.lost(NatsError::Replaced))
@@ -333,6 +338,7 @@ impl Shared {
         let found = ask_again(self.options.patience, request).await;
         let info = found.map_err(|error| self.lost(error))?.cached_info().clone();
         if stream::seed(&info.config) != Some(self.seed) {
+            tracing::error!("the stream has another name: a hub has found it to be another one");
             return Err(self.lost(NatsError::Replaced));
         }
         Ok(info)

@@ -373,6 +373,7 @@ impl Shared {
         if found.is_some_and(|found| found.head.nonce == nonce) {
             return Ok(());
         }
+        tracing::error!(sequence = applied, "a message in the stream has become another one");
         stream::rename(&self.context, &info, fastrand::u64(..)).await?;
         Err(self.lost(NatsError::Replaced))
     }
