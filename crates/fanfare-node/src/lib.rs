@@ -14,6 +14,8 @@
 //! What makes this safe is in `slot.rs`: a descriptor is never used behind `remove`, whose number may by
 //! then be that of another connection.
 
+#![cfg(target_os = "linux")]
+
 mod backlog;
 mod frame;
 mod inbox;
