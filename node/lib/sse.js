@@ -87,18 +87,27 @@ class Methods extends EventEmitter {
     const others = server.listeners('request');
     const passOn = (req, res) => others.forEach((listener) => listener.call(server, req, res));
     const answer = (req, res, query, isMeant) => (isMeant ? this._accept(req, res, query) : passOn(req, res));
+    const answerLater = (req, res, query, isMeant) => {
+      if (!hasLeft(res)) answer(req, res, query, isMeant);
+    };
     server.removeAllListeners('request');
     server.on('request', (req, res) => {
       const { path, query } = split(req.url);
       const isMeant = this.matchesPath(path, pattern) && verifyRequest(req);
-      if (typeof isMeant?.then === 'function') isMeant.then((it) => answer(req, res, query, it));
-      else answer(req, res, query, isMeant);
+      if (typeof isMeant?.then !== 'function') answer(req, res, query, isMeant);
+      else isMeant.then((it) => answerLater(req, res, query, it), (error) => this._fail(req, res, error));
     });
   }
 
   _accept(req, res, query) {
-    if (this._closing) refuse(req, res);
+    if (this._closing) refuse(req, res, 503, 'the server is going down: try again');
     else this.handleRequest(req, res, query);
+  }
+
+  /** A request could not be verified. */
+  _fail(req, res, error) {
+    refuse(req, res, 500, 'the request could not be verified');
+    if (this.listenerCount('error') > 0) this.emit('error', error);
   }
 
   async _end(grace) {
@@ -139,12 +148,16 @@ class Methods extends EventEmitter {
   }
 }
 
-/** An `EventSource` that comes too late for this process is told so at once. */
-function refuse(req, res) {
+/** In HTTP/2 the stream tells. */
+function hasLeft(res) {
+  return res.destroyed || res.stream?.destroyed === true;
+}
+
+function refuse(req, res, status, reason) {
   const head = { 'Content-Type': 'text/plain' };
   if (req.httpVersionMajor === 1) head.Connection = 'close';
-  res.writeHead(503, head);
-  res.end('the server is going down: try again\n');
+  res.writeHead(status, head);
+  res.end(`${reason}\n`);
 }
 
 /** A connection that was kept for a next request would keep `server.close()` waiting. */
