@@ -118,7 +118,8 @@ impl Writer {
     }
 
     /// Lets go of a socket that has further to be written to: what it has not taken yet is given back, or
-    /// nothing if a part of that is lost. Waits for what was to be written before, which is not long.
+    /// nothing if a part of that is lost. Waits for the thread to look, which it does between any two
+    /// slices of its work.
     #[napi]
     pub fn give_back(&mut self, number: u32) -> Option<Buffer> {
         self.inbox.settle();
