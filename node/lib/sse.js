@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 const querystring = require('node:querystring');
-const { encode, encodeOnce, encodeRetry, isEvent } = require('./encode');
+const { encode, encodeRetry, isEvent } = require('./encode');
 const { Channel } = require('./channel');
 const { Hub } = require('./hub');
 const { Log } = require('./log');
@@ -17,6 +17,8 @@ const DEFAULT_GRACE = 5_000;
 /** How often a time that is waited for is looked at, while it goes by. */
 const TICKS = 4;
 const SHORTEST_TICK = 5;
+/** A longer one would be the shortest to Node. */
+const LONGEST_TICK = 2 ** 31 - 1;
 
 const COMMENT = ':\n\n';
 
@@ -134,7 +136,7 @@ class Methods extends EventEmitter {
     const { keepAlive, maxAge } = this._settings;
     const soonest = Math.min(keepAlive, maxAge);
     if (this._timer || soonest === Infinity) return;
-    const tick = Math.max(SHORTEST_TICK, Math.ceil(soonest / TICKS));
+    const tick = Math.min(LONGEST_TICK, Math.max(SHORTEST_TICK, Math.ceil(soonest / TICKS)));
     this._timer = setInterval(() => this._look(Math.ceil(keepAlive / tick)), tick);
     this._timer.unref();
   }
