@@ -44,8 +44,7 @@ class Hub {
   /** By hand, because an async generator answers `return()` only when what it waits for has come. */
   follow(topics, options = {}) {
     const stop = new AbortController();
-    const signal = AbortSignal.any([stop.signal, this._signal, ...(options.signal ? [options.signal] : [])]);
-    const events = this._events([topics].flat(), options, signal);
+    const events = this._until(stop, [topics].flat(), options);
     return {
       next: () => events.next(),
       return: (value) => {
@@ -56,6 +55,19 @@ class Hub {
         return this;
       },
     };
+  }
+
+  /** Listens to the signals that end it only as long as it lasts. */
+  async *_until(stop, topics, options) {
+    const signals = [this._signal, options.signal].filter(Boolean);
+    const abort = () => stop.abort();
+    for (const signal of signals) signal.addEventListener('abort', abort);
+    if (signals.some((signal) => signal.aborted)) abort();
+    try {
+      yield* this._events(topics, options, stop.signal);
+    } finally {
+      for (const signal of signals) signal.removeEventListener('abort', abort);
+    }
   }
 
   async *_events(topics, { lastEventId, last, from }, signal) {
@@ -69,7 +81,7 @@ class Hub {
         if (signal.aborted) return;
         if (error instanceof HubError) throw error;
       }
-      await sleep(backoff(place), undefined, { signal, ref: true }).catch(() => {});
+      await sleep(backoff(place), undefined, { signal }).catch(() => {});
     }
   }
 
