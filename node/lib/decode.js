@@ -20,7 +20,7 @@ class Decoder {
     let text = this._text.decode(bytes, { stream: true });
     if (text === '') return;
     if (this._endsWithCr && text.startsWith('\n')) text = text.slice(1);
-    this._endsWithCr = text === '' || text.endsWith('\r');
+    this._endsWithCr = text.endsWith('\r');
     const lines = text.split(/\r\n|\r|\n/);
     lines[0] = this._line + lines[0];
     this._line = lines.pop();
