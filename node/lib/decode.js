@@ -5,8 +5,8 @@ const MAX_EVENT = 16 * 1024 * 1024;
 
 /** Reads an event stream, however it is cut, by the standard. */
 class Decoder {
-  constructor() {
-    this.lastEventId = '';
+  constructor(lastEventId = '') {
+    this.lastEventId = lastEventId;
     this.retry = undefined;
     this._text = new TextDecoder();
     this._line = '';
