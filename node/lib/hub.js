@@ -25,7 +25,7 @@ class HubError extends Error {
 /** A fanfare hub, over HTTP. */
 class Hub {
   constructor(url, { token } = {}, signal) {
-    this._url = String(url).replace(/\/+$/, '');
+    this._url = new URL(url).href.replace(/\/+$/, '');
     this._token = token;
     /** Its SSE is closed. */
     this._signal = signal;
@@ -71,7 +71,7 @@ class Hub {
   }
 
   async *_events(topics, { lastEventId, last, from }, signal) {
-    const place = { lastEventId, retry: FIRST_WAIT, losses: 0 };
+    const place = { lastEventId: lastEventId ?? '', retry: FIRST_WAIT, losses: 0 };
     while (!signal.aborted) {
       try {
         const response = await this._open(topics, place, { last, from }, signal);
@@ -87,9 +87,9 @@ class Hub {
 
   /** A stream; what is passing fails as a broken connection does. */
   async _open(topics, { lastEventId }, start, signal) {
-    const url = this._address(topics, lastEventId ? {} : start);
-    const resume = lastEventId ? { 'Last-Event-ID': lastEventId } : {};
-    const headers = await this._headers({ Accept: 'text/event-stream', ...resume });
+    // In the query, because an id that came from a client may be no header.
+    const url = this._address(topics, lastEventId ? { lastEventId } : start);
+    const headers = await this._headers({ Accept: 'text/event-stream' });
     const response = await fetch(url, { headers, signal });
     if (response.ok) return response;
     const error = await refusal(response);
@@ -112,15 +112,15 @@ class Hub {
 }
 
 async function* read(response, place) {
-  const decoder = new Decoder();
+  const decoder = new Decoder(place.lastEventId);
   for await (const bytes of response.body) {
     for (const event of decoder.push(bytes)) {
-      const isTopics = event.event !== EXPIRED || decoder.lastEventId !== (place.lastEventId ?? '');
-      place.lastEventId = decoder.lastEventId || place.lastEventId;
+      const isTopics = event.event !== EXPIRED || decoder.lastEventId !== place.lastEventId;
+      place.lastEventId = decoder.lastEventId;
       place.losses = 0;
       if (isTopics) yield event;
     }
-    place.lastEventId = decoder.lastEventId || place.lastEventId;
+    place.lastEventId = decoder.lastEventId;
     place.retry = decoder.retry ?? place.retry;
   }
 }
