@@ -15,6 +15,7 @@ bench: ## prints Markdown tables with ratios to other systems; bench/README.md
 	cargo run --release -p fanfare-bench --bin compression
 	cargo run --release -p fanfare-bench --bin systems
 	cargo run --release -p fanfare-bench --bin cluster
+	cargo run --release -p fanfare-bench --bin node
 
 soak: ## ten minutes of random cuts, and whether the client is given every event exactly once; what docs/guarantees.md says
 	cargo run --release -p fanfare-client --all-features --example soak_client

@@ -14,7 +14,11 @@ const ADDON = join(__dirname, 'lib', 'sse.node');
 
 function build() {
   if (process.platform !== 'linux') throw new Error(`there is none for ${process.platform} yet`);
-  if (!existsSync(CRATE)) throw new Error('its sources are not there');
+  if (!existsSync(CRATE)) {
+    // A packed package may bring it along.
+    if (existsSync(ADDON)) return;
+    throw new Error('its sources are not there');
+  }
   const target = cargo(['metadata', '--format-version=1', '--no-deps'], 'pipe');
   cargo(['build', '--release', '--package', 'fanfare-node', '--locked'], 'inherit');
   install(join(JSON.parse(target).target_directory, 'release', 'libfanfare_node.so'));

@@ -104,7 +104,8 @@ declare namespace SSE {
     path?: string;
     /**
      * Whether a request whose path matches is let in. If not, it goes to the server's other listeners.
-     * May answer with a promise.
+     * May answer with a promise; if that is rejected, the request is answered 500, and `'error'` is emitted where
+     * somebody listens to it.
      */
     verifyRequest?: ((req: any) => unknown) | null;
     /** The silence after which a comment is sent, in milliseconds; up to a quarter more. None are sent if left out. */

@@ -1,6 +1,6 @@
 'use strict';
 
-const { encode, encodeId, isEvent } = require('./encode');
+const { encode, encodeId, isEvent, isSet } = require('./encode');
 
 const DEFAULTS = { history: 16_384, historyBytes: 4 * 1024 * 1024, replay: 'latest' };
 
@@ -43,7 +43,7 @@ class Channel {
     if (this._isClosed) throw new Error('the channel was closed: nothing can be broadcast any more');
     const event = isEvent(what) ? what : { data: what };
     const position = this._log.newest + 1;
-    const id = event.id ? String(event.id) : this._log.id(position);
+    const id = isSet(event.id) ? String(event.id) : this._log.id(position);
     const text = encode(event.event, event.data, id, event.retry);
     const readers = filter ? [...this._members].filter(filter) : this._members;
     this._log.newest = position;

@@ -4,6 +4,7 @@ const { EventEmitter } = require('node:events');
 const querystring = require('node:querystring');
 const { encodeOnce, encodeRetry, isEvent } = require('./encode');
 const { joinAll } = require('./channel');
+const { deferred } = require('./deferred');
 const { pipe } = require('./pipe');
 const { split } = require('./path');
 const handover = require('./handover');
@@ -46,7 +47,7 @@ function Client(req, res) {
   this._waitingSince = 0;
   /** The writer takes it over when Node has written everything. */
   this._awaitsTake = false;
-  /** What waited in the operating system's part of Node when it was last looked. */
+  /** What waited in Node's handle when it was last looked. */
   this._queued = 0;
   this._taken = undefined;
   /** Ticks of its SSE since it was last written to. */
@@ -65,10 +66,9 @@ class Methods extends EventEmitter {
   }
 
   get closed() {
-    this._closed ??= this._isOver
-      ? Promise.resolve(this._end)
-      : new Promise((resolve) => this.once('close', () => resolve(this._end)));
-    return this._closed;
+    this._closed ??= deferred();
+    if (this._isOver) this._closed.fulfil(this._end);
+    return this._closed.promise;
   }
 
   get native() {
@@ -169,6 +169,7 @@ class Methods extends EventEmitter {
     this._isOver = true;
     for (const channel of this._channels ?? []) channel.leave(this);
     this._sse?._forget(this);
+    this._closed?.fulfil(this._end);
     this.emit('close');
   }
 }

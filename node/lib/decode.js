@@ -5,8 +5,8 @@ const MAX_EVENT = 16 * 1024 * 1024;
 
 /** Reads an event stream, however it is cut, by the standard. */
 class Decoder {
-  constructor() {
-    this.lastEventId = '';
+  constructor(lastEventId = '') {
+    this.lastEventId = lastEventId;
     this.retry = undefined;
     this._text = new TextDecoder();
     this._line = '';
@@ -20,7 +20,7 @@ class Decoder {
     let text = this._text.decode(bytes, { stream: true });
     if (text === '') return;
     if (this._endsWithCr && text.startsWith('\n')) text = text.slice(1);
-    this._endsWithCr = text === '' || text.endsWith('\r');
+    this._endsWithCr = text.endsWith('\r');
     const lines = text.split(/\r\n|\r|\n/);
     lines[0] = this._line + lines[0];
     this._line = lines.pop();

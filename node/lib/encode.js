@@ -81,4 +81,4 @@ function isPrimitive(value) {
   return (typeof value !== 'object' && typeof value !== 'function') || value === null;
 }
 
-module.exports = { encode, encodeId, encodeOnce, encodeRetry, isEvent, toText };
+module.exports = { encode, encodeId, encodeOnce, encodeRetry, isEvent, isSet, toText };

@@ -25,7 +25,7 @@ class HubError extends Error {
 /** A fanfare hub, over HTTP. */
 class Hub {
   constructor(url, { token } = {}, signal) {
-    this._url = String(url).replace(/\/+$/, '');
+    this._url = new URL(url).href.replace(/\/+$/, '');
     this._token = token;
     /** Its SSE is closed. */
     this._signal = signal;
@@ -44,8 +44,7 @@ class Hub {
   /** By hand, because an async generator answers `return()` only when what it waits for has come. */
   follow(topics, options = {}) {
     const stop = new AbortController();
-    const signal = AbortSignal.any([stop.signal, this._signal, ...(options.signal ? [options.signal] : [])]);
-    const events = this._events([topics].flat(), options, signal);
+    const events = this._until(stop, [topics].flat(), options);
     return {
       next: () => events.next(),
       return: (value) => {
@@ -58,8 +57,21 @@ class Hub {
     };
   }
 
+  /** Listens to the signals that end it only as long as it lasts. */
+  async *_until(stop, topics, options) {
+    const signals = [this._signal, options.signal].filter(Boolean);
+    const abort = () => stop.abort();
+    for (const signal of signals) signal.addEventListener('abort', abort);
+    if (signals.some((signal) => signal.aborted)) abort();
+    try {
+      yield* this._events(topics, options, stop.signal);
+    } finally {
+      for (const signal of signals) signal.removeEventListener('abort', abort);
+    }
+  }
+
   async *_events(topics, { lastEventId, last, from }, signal) {
-    const place = { lastEventId, retry: FIRST_WAIT, losses: 0 };
+    const place = { lastEventId: lastEventId ?? '', retry: FIRST_WAIT, losses: 0 };
     while (!signal.aborted) {
       try {
         const response = await this._open(topics, place, { last, from }, signal);
@@ -69,15 +81,15 @@ class Hub {
         if (signal.aborted) return;
         if (error instanceof HubError) throw error;
       }
-      await sleep(backoff(place), undefined, { signal, ref: true }).catch(() => {});
+      await sleep(backoff(place), undefined, { signal }).catch(() => {});
     }
   }
 
   /** A stream; what is passing fails as a broken connection does. */
   async _open(topics, { lastEventId }, start, signal) {
-    const url = this._address(topics, lastEventId ? {} : start);
-    const resume = lastEventId ? { 'Last-Event-ID': lastEventId } : {};
-    const headers = await this._headers({ Accept: 'text/event-stream', ...resume });
+    // In the query, because an id that came from a client may be no header.
+    const url = this._address(topics, lastEventId ? { lastEventId } : start);
+    const headers = await this._headers({ Accept: 'text/event-stream' });
     const response = await fetch(url, { headers, signal });
     if (response.ok) return response;
     const error = await refusal(response);
@@ -100,15 +112,15 @@ class Hub {
 }
 
 async function* read(response, place) {
-  const decoder = new Decoder();
+  const decoder = new Decoder(place.lastEventId);
   for await (const bytes of response.body) {
     for (const event of decoder.push(bytes)) {
-      const isTopics = event.event !== EXPIRED || decoder.lastEventId !== (place.lastEventId ?? '');
-      place.lastEventId = decoder.lastEventId || place.lastEventId;
+      const isTopics = event.event !== EXPIRED || decoder.lastEventId !== place.lastEventId;
+      place.lastEventId = decoder.lastEventId;
       place.losses = 0;
       if (isTopics) yield event;
     }
-    place.lastEventId = decoder.lastEventId || place.lastEventId;
+    place.lastEventId = decoder.lastEventId;
     place.retry = decoder.retry ?? place.retry;
   }
 }

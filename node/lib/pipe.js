@@ -5,30 +5,42 @@ const { setImmediate } = require('node:timers/promises');
 /** Sends what a source gives as fast as the client takes it, until either ends. */
 async function pipe(source, client, { end = false } = {}) {
   const items = (source[Symbol.asyncIterator] ?? source[Symbol.iterator]).call(source);
-  const over = client.closed.then(() => ({ done: true }));
-  const decoder = new TextDecoder();
-  let isExhausted = false;
   try {
-    for (;;) {
-      const next = Promise.resolve(items.next());
-      const { done, value } = await Promise.race([next, over]);
-      if (client._end !== undefined) {
-        // It may fail when nobody waits for it any more.
-        next.catch(() => {});
-        break;
-      }
-      isExhausted = done;
-      if (done) break;
-      client.send(value instanceof Uint8Array ? decoder.decode(value, { stream: true }) : value);
-      await client._whenReady();
-    }
+    if (!(await sendAll(items, client))) await letGo(source, items);
   } catch (error) {
-    isExhausted = true;
+    await letGo(source, items);
     throw error;
-  } finally {
-    if (!isExhausted) await letGo(source, items);
   }
   if (end) client.close();
+}
+
+/** Tells whether that was all; if not, the client has ended. */
+async function sendAll(items, client) {
+  const decoder = new TextDecoder();
+  const next = until(client);
+  while (client._end === undefined) {
+    const item = await next(items.next());
+    if (client._end !== undefined) break;
+    if (item.done) return true;
+    const { value } = item;
+    client.send(value instanceof Uint8Array ? decoder.decode(value, { stream: true }) : value);
+    await client._whenReady();
+  }
+  return false;
+}
+
+/**
+ * Waits for a promise or the end of a client. It listens to that once: a race would leave something behind with
+ * each item.
+ */
+function until(client) {
+  let wake;
+  client.closed.then(() => wake?.());
+  return (promise) =>
+    new Promise((resolve, reject) => {
+      wake = resolve;
+      Promise.resolve(promise).then(resolve, reject);
+    });
 }
 
 /** What waits for something answers only when that has come, so it is not waited for; a stream is told directly. */

@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 const querystring = require('node:querystring');
-const { encode, encodeOnce, encodeRetry, isEvent } = require('./encode');
+const { encode, encodeRetry, isEvent } = require('./encode');
 const { Channel } = require('./channel');
 const { Hub } = require('./hub');
 const { Log } = require('./log');
@@ -17,6 +17,8 @@ const DEFAULT_GRACE = 5_000;
 /** How often a time that is waited for is looked at, while it goes by. */
 const TICKS = 4;
 const SHORTEST_TICK = 5;
+/** A longer one would be the shortest to Node. */
+const LONGEST_TICK = 2 ** 31 - 1;
 
 const COMMENT = ':\n\n';
 
@@ -87,18 +89,27 @@ class Methods extends EventEmitter {
     const others = server.listeners('request');
     const passOn = (req, res) => others.forEach((listener) => listener.call(server, req, res));
     const answer = (req, res, query, isMeant) => (isMeant ? this._accept(req, res, query) : passOn(req, res));
+    const answerLater = (req, res, query, isMeant) => {
+      if (!hasLeft(res)) answer(req, res, query, isMeant);
+    };
     server.removeAllListeners('request');
     server.on('request', (req, res) => {
       const { path, query } = split(req.url);
       const isMeant = this.matchesPath(path, pattern) && verifyRequest(req);
-      if (typeof isMeant?.then === 'function') isMeant.then((it) => answer(req, res, query, it));
-      else answer(req, res, query, isMeant);
+      if (typeof isMeant?.then !== 'function') answer(req, res, query, isMeant);
+      else isMeant.then((it) => answerLater(req, res, query, it), (error) => this._fail(req, res, error));
     });
   }
 
   _accept(req, res, query) {
-    if (this._closing) refuse(req, res);
+    if (this._closing) refuse(req, res, 503, 'the server is going down: try again');
     else this.handleRequest(req, res, query);
+  }
+
+  /** A request could not be verified. */
+  _fail(req, res, error) {
+    refuse(req, res, 500, 'the request could not be verified');
+    if (this.listenerCount('error') > 0) this.emit('error', error);
   }
 
   async _end(grace) {
@@ -125,7 +136,7 @@ class Methods extends EventEmitter {
     const { keepAlive, maxAge } = this._settings;
     const soonest = Math.min(keepAlive, maxAge);
     if (this._timer || soonest === Infinity) return;
-    const tick = Math.max(SHORTEST_TICK, Math.ceil(soonest / TICKS));
+    const tick = Math.min(LONGEST_TICK, Math.max(SHORTEST_TICK, Math.ceil(soonest / TICKS)));
     this._timer = setInterval(() => this._look(Math.ceil(keepAlive / tick)), tick);
     this._timer.unref();
   }
@@ -139,12 +150,16 @@ class Methods extends EventEmitter {
   }
 }
 
-/** An `EventSource` that comes too late for this process is told so at once. */
-function refuse(req, res) {
+/** In HTTP/2 the stream tells. */
+function hasLeft(res) {
+  return res.destroyed || res.stream?.destroyed === true;
+}
+
+function refuse(req, res, status, reason) {
   const head = { 'Content-Type': 'text/plain' };
   if (req.httpVersionMajor === 1) head.Connection = 'close';
-  res.writeHead(503, head);
-  res.end('the server is going down: try again\n');
+  res.writeHead(status, head);
+  res.end(`${reason}\n`);
 }
 
 /** A connection that was kept for a next request would keep `server.close()` waiting. */

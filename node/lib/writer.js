@@ -1,5 +1,7 @@
 'use strict';
 
+const { deferred } = require('./deferred');
+
 /** The number of a client that Node writes. */
 const NONE = -1;
 
@@ -102,17 +104,15 @@ function whenReady(client) {
 /** Fulfilled when everything is written, or the client has left. */
 function whenWritten(client) {
   if (client._drain) return client._drain.promise;
-  let done;
-  const promise = new Promise((resolve) => (done = resolve));
-  client._drain = { promise, done };
+  client._drain = deferred();
   flush();
   writer.ask(client._slot);
-  return promise;
+  return client._drain.promise;
 }
 
 function ready(client) {
   client._outstanding = 0;
-  client._drain?.done();
+  client._drain?.fulfil();
   client._drain = undefined;
 }
 

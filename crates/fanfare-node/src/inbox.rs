@@ -92,13 +92,13 @@ impl Inbox {
         mail.posted
     }
 
-    /// What was taken has been written, or waits for its sockets.
+    /// What was taken has been put to what waits for its sockets.
     pub(crate) fn done(&self, posted: u64) {
         self.mail().done = posted;
         self.progress.notify_all();
     }
 
-    /// Waits until all writes are done that were posted: the thread never waits for anybody, so that is soon.
+    /// Waits until all writes are done that were posted: the thread looks often, so that is soon.
     pub(crate) fn settle(&self) {
         let mut mail = self.mail();
         let posted = mail.posted;

@@ -14,6 +14,8 @@
 //! What makes this safe is in `slot.rs`: a descriptor is never used behind `remove`, whose number may by
 //! then be that of another connection.
 
+#![cfg(target_os = "linux")]
+
 mod backlog;
 mod frame;
 mod inbox;
@@ -48,7 +50,7 @@ pub struct Writer {
 
 #[napi]
 impl Writer {
-    /// Starts the thread. `listener` is given a socket's number and a [`Word`].
+    /// Starts the thread. `listener` is given a socket's number and a word (`slot.rs`).
     ///
     /// # Errors
     ///
@@ -67,7 +69,7 @@ impl Writer {
     }
 
     /// Takes over the writing to a socket. `number` is one that no other socket has: 0 and so on, and
-    /// again what was told to have [left](Word::Left). `is_chunked` has frames put into
+    /// again what was told to have left. `is_chunked` has frames put into
     /// chunks of HTTP/1.1. `is_duplicated` has it written to by a descriptor of its own, where Node may
     /// close its own without a word. At most `max_bytes` wait for it, for at most `max_age` milliseconds.
     ///
@@ -109,14 +111,15 @@ impl Writer {
         self.inbox.post(Command::Write { frame, numbers: [number].into() });
     }
 
-    /// Has [`Word::Ready`] told when everything before it is written.
+    /// Has `Word::Ready` told when everything before it is written.
     #[napi]
     pub fn ask(&self, number: u32) {
         self.inbox.post(Command::Ask { number });
     }
 
     /// Lets go of a socket that has further to be written to: what it has not taken yet is given back, or
-    /// nothing if a part of that is lost. Waits for what was to be written before, which is not long.
+    /// nothing if a part of that is lost. Waits for the thread to look, which it does between any two
+    /// slices of its work.
     #[napi]
     pub fn give_back(&mut self, number: u32) -> Option<Buffer> {
         self.inbox.settle();

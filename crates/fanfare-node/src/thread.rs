@@ -1,7 +1,7 @@
 //! The thread that writes.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     io, mem,
     sync::Arc,
     thread::{Builder, JoinHandle},
@@ -21,11 +21,15 @@ const LOOK: Duration = Duration::from_millis(100);
 
 const EVENTS: usize = 1024;
 
+/// How many sockets are written to before it is looked what is new: so JavaScript never waits for long, and what
+/// comes meanwhile goes out together with what is there.
+const SLICE: usize = 256;
+
 struct Writer<T> {
     inbox: Arc<Inbox>,
     clients: Vec<Option<Client>>,
     /// Who has been given something that is not yet tried.
-    given: Vec<u32>,
+    given: VecDeque<u32>,
     /// Whose socket takes no more.
     blocked: BTreeSet<u32>,
     looked: Instant,
@@ -61,7 +65,7 @@ pub(crate) fn start(
     let writer = Writer {
         inbox: inbox.clone(),
         clients: vec![],
-        given: vec![],
+        given: VecDeque::new(),
         blocked: BTreeSet::new(),
         looked: Instant::now(),
         now: Instant::now(),
@@ -76,18 +80,25 @@ impl<T: Fn(u32, Word)> Writer<T> {
         let mut events = Events::with_capacity(EVENTS);
         let mut commands = vec![];
         while !self.inbox.is_closed() {
-            let timeout = (!self.blocked.is_empty()).then_some(LOOK);
             // Only an interruption can fail it, after which it is looked all the same.
-            let _ = poll.poll(&mut events, timeout);
+            let _ = poll.poll(&mut events, self.timeout());
             self.now = Instant::now();
             let posted = self.inbox.take(&mut commands);
             commands.drain(..).for_each(|command| self.obey(command));
-            self.give();
             self.inbox.done(posted);
+            self.give();
             for event in events.iter().filter(|event| event.token() != INBOX) {
                 self.go_on(event.token());
             }
             self.look();
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if self.given.is_empty() {
+            (!self.blocked.is_empty()).then_some(LOOK)
+        } else {
+            Some(Duration::ZERO)
         }
     }
 
@@ -133,17 +144,12 @@ impl<T: Fn(u32, Word)> Writer<T> {
         (self.tell)(number, Word::Left);
     }
 
-    /// Writes to all who have been given something. What is given meanwhile waits, and goes out in one
-    /// system call for each.
+    /// Writes to some of those who have been given something.
     fn give(&mut self) {
-        let mut given = mem::take(&mut self.given);
-        for number in given.drain(..) {
-            if self.inbox.is_closed() {
-                return;
-            }
+        for _ in 0..SLICE {
+            let Some(number) = self.given.pop_front() else { return };
             self.visit(number);
         }
-        self.given = given;
     }
 
     fn visit(&mut self, number: u32) {
@@ -236,10 +242,10 @@ impl Client {
         });
     }
 
-    fn note(&mut self, number: u32, given: &mut Vec<u32>) {
+    fn note(&mut self, number: u32, given: &mut VecDeque<u32>) {
         if !self.is_given {
             self.is_given = true;
-            given.push(number);
+            given.push_back(number);
         }
     }
 
