@@ -22,7 +22,7 @@ soak: ## ten minutes of random cuts, and whether the client is given every event
 	FANFARE_SOAK=1 cargo test --release -p fanfare-cli --test proofs -- --nocapture
 	FANFARE_SOAK=1 cargo test --release -p fanfare-hub --test simulation --test hostile -- --nocapture
 	node node/build.js
-	FANFARE_SOAK=1 node/test/run hostile/*.test.js
+	NODES=node FANFARE_SOAK=1 node/test/run hostile/*.test.js
 
 doc:
 	cargo doc --workspace --no-deps --all-features --open

@@ -40,8 +40,8 @@ class Child {
   }
 
   /** Has it end by itself, which it must be able to, without a word of complaint. */
-  async end() {
-    this.process.send({ order: 'shutDown' })
+  async end(options) {
+    this.process.send({ order: 'shutDown', ...options })
     assert.deepEqual(await this.exit, { status: 0, signal: null })
     assert.equal(this.errors, '')
   }

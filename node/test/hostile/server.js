@@ -33,13 +33,13 @@ const orders = {
   },
   clients: () => sse.clients.size,
   /** Ends as a program should that is told to. */
-  async shutDown() {
+  async shutDown(options) {
     server.close(() => process.disconnect())
-    await sse.close()
+    await sse.close(options)
     server.closeIdleConnections()
   },
   endOnSignal() {
-    process.on('SIGTERM', orders.shutDown)
+    process.on('SIGTERM', () => orders.shutDown())
   },
 }
 
