@@ -462,7 +462,7 @@ impl Shared {
         let topics = batch.events.iter().map(|event| &event.topic).chain(&batch.ends);
         let new = topics.filter(|topic| !replica.index.knows(topic)).collect::<BTreeSet<_>>().len();
         if new > 0 && replica.index.size().topics + new as u64 > most as u64 {
-            return Err(AppendError::Full(format!("there are at most {most} topics").into()));
+            return Err(AppendError::too_many_topics(most));
         }
         Ok(())
     }
