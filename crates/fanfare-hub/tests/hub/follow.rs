@@ -201,11 +201,11 @@ async fn what_cannot_be_done_is_said_with_what_to_do() {
 
 #[tokio::test]
 async fn what_there_is_no_room_for_is_said_with_what_to_do() {
-    let folder = tempfile::tempdir().unwrap();
     for (options, words) in [
         (Options { max_topics: 0, reserve_bytes: 0, ..Options::default() }, "log.max_topics"),
         (Options { reserve_bytes: u64::MAX, ..Options::default() }, "log.reserve"),
     ] {
+        let folder = tempfile::tempdir().unwrap();
         let (log, _) = EmbeddedLog::open(folder.path(), 1, options).unwrap();
         let subject = Subject::on(Arc::new(log), Bounds::default());
         let (status, problem) = subject.post("/sse/a", "x").await;
