@@ -4,7 +4,8 @@
 //! order (`tail.rs`, `replica.rs`). So all come to the same, and an append is answered when the hub that it came
 //! to has applied it. What the replica knows of events are heads; bodies are read from the stream (`reading.rs`),
 //! and where much comes that nobody follows, only what is followed is (`followed.rs`).
-//! Events are dropped by a message that says so, and deleted from the stream afterwards (`trimming.rs`).
+//! Events are dropped by a message that says so, and deleted from the stream afterwards (`trimming.rs`); there is room
+//! for such messages where none is left for events (`room.rs`).
 
 mod again;
 mod error;
@@ -18,6 +19,7 @@ mod tail;
 
 mod followed;
 mod reading;
+mod room;
 mod trimming;
 
 mod exchange;
@@ -61,6 +63,7 @@ use exchange::Reports;
 use followed::Followed;
 use message::{Head, MAX_EVENTS, MOST_HEADERS, Outgoing, What, hashed, position};
 use replica::{Outcome, Replica};
+use room::Room;
 use stream::Connections;
 use subject::Subjects;
 
@@ -89,7 +92,8 @@ pub struct NatsOptions {
     /// Bytes a second of events that nobody [listens](Log::listen) to which are taken nevertheless. When more come,
     /// only their heads are, and what is listened to is asked for one by one. 0: it always is.
     pub max_unfollowed: u64,
-    /// What the stream may take, in bytes, with all that is written besides the events. Then appends are refused.
+    /// What the stream may hold, in bytes, with all that is written besides the events. Then appends are refused. The
+    /// stream itself takes a little more, for what is said about what is dropped.
     pub max_bytes: Option<u64>,
 }
 
@@ -118,6 +122,7 @@ struct Shared {
     waiting: Mutex<HashMap<u64, Waiting>>,
     followed: Arc<Followed>,
     inquiries: Inquiries,
+    room: Room,
     teller: Teller,
     reports: Reports,
     life: Life,
@@ -161,6 +166,7 @@ impl NatsLog {
         let reports = reports.map_err(|error| NatsError::Nats(error.into()))?;
         let stream = stream::open(&context, &subjects, seed, &options).await?;
         stream::warn_of(&client.server_info().version, options.replicas);
+        let room = Room::new(options.max_bytes);
         let followed = Arc::new(Followed::new(options.max_unfollowed));
         let found = stream.cached_info();
         let seed = stream::seed(&found.config).unwrap_or(seed);
@@ -177,6 +183,7 @@ impl NatsLog {
             waiting: Mutex::default(),
             followed,
             inquiries: Inquiries::default(),
+            room,
             teller: Teller::default(),
             reports: Reports::default(),
             life: Life::new(),
@@ -289,6 +296,7 @@ impl Shared {
             let is_led = stream::is_led(&info);
             if is_led && info.state.last_sequence >= known {
                 self.inquiries.reach.fetch_max(info.state.last_sequence, Ordering::Relaxed);
+                self.room.is_told(info.state.bytes);
                 return Ok(info);
             }
             // In a cluster one server may tell what another, which leads, is still about to store.
@@ -431,6 +439,7 @@ impl Shared {
             if let Some(answer) = answer {
                 return answered(answer);
             }
+            self.check_room(&batch).await.map_err(refused)?;
             let known = self.replica().to_send(&batch, retention);
             let head = |what| self.head(batch.time, what);
             let message = Outgoing::batch(&self.subjects, &batch, known, head);
