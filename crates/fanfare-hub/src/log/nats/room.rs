@@ -80,37 +80,35 @@ pub(super) async fn set_limit(
     info: &Info,
     wanted: &Config,
 ) -> Result<(), NatsError> {
-    let (before, most) = (limit_of(&info.config), limit_of(wanted));
-    if most == before {
+    let (before, after) = (info.config.max_bytes, wanted.max_bytes);
+    let (most_before, most) = (limit_of(&info.config), limit_of(wanted));
+    if most == most_before {
         return Ok(());
     }
-    let (before_told, told) = (info.config.max_bytes, wanted.max_bytes);
-    if most < before && info.state.bytes > most / 2 {
+    if most < most_before && info.state.bytes > most / 2 {
         tracing::warn!(
-            max_bytes = before_told,
-            wanted = told,
-            "the stream keeps its higher max_bytes until it holds less at a start; hubs keep to log.max_stored"
+            before,
+            after,
+            "the stream holds too much for a lower max_bytes, and keeps its own; hubs keep to log.max_stored"
         );
         return Ok(());
     }
-    match update(context, info, wanted.max_bytes).await {
+    match update(context, info, after).await {
         Err(NatsError::ServerFull(error)) => {
             tracing::warn!(
-                error,
-                max_bytes = before_told,
+                %error,
+                before,
+                after,
                 "log.max_stored is more than nats-server can promise: the stream keeps its max_bytes"
             );
+            Ok(())
         }
         outcome => {
             outcome?;
-            tracing::info!(
-                max_bytes = told,
-                before = before_told,
-                "the stream has been given another max_bytes, by log.max_stored"
-            );
+            tracing::info!(before, after, "the stream has another max_bytes, by log.max_stored");
+            Ok(())
         }
     }
-    Ok(())
 }
 
 async fn update(context: &Context, info: &Info, max_bytes: i64) -> Result<(), NatsError> {
