@@ -210,11 +210,11 @@ impl From<AppendError> for Problem {
                 StatusCode::MISDIRECTED_REQUEST,
                 format!("this hub has its log from {origin}: publish and erase there"),
             ),
-            AppendError::Full(_) => {
+            AppendError::Full(why) => {
                 tracing::error!(error = chain(&error), "nothing can be published");
                 Self::new(
                     StatusCode::INSUFFICIENT_STORAGE,
-                    "the log has no room, nothing was published: try again when there is",
+                    format!("the log has no room, nothing was published: {why}"),
                 )
             }
             _ => {

@@ -113,7 +113,7 @@ pub enum AppendError {
     /// A topic of the batch has ended.
     #[error("the topic {0} has ended")]
     Ended(TopicName),
-    /// There is no room for it, and it was not tried. Events may be appended again when there is; only
+    /// There is no room for it, and it was not tried. The source says of what, and what to do. Events may be appended again when there is; only
     /// a log whose disk has refused a write, which was [`Unavailable`](Self::Unavailable), needs to be
     /// opened again.
     #[error("the log has no room")]
@@ -127,6 +127,15 @@ pub enum AppendError {
     /// The log cannot say that it is durable. What follows is refused until the log works again.
     #[error("the log does not work")]
     Unavailable(#[source] BoxError),
+}
+
+impl AppendError {
+    /// There would be more topics than there may be.
+    fn too_many_topics(most: usize) -> Self {
+        let why =
+            format!("there are at most {most} topics (log.max_topics): raise that, or DELETE some");
+        Self::Full(why.into())
+    }
 }
 
 /// The log cannot be read.

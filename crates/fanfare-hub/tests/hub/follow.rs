@@ -1,3 +1,7 @@
+use std::sync::Arc;
+
+use fanfare_fanout::Bounds;
+use fanfare_hub::log::{EmbeddedLog, Options};
 use fanfare_wire::Event;
 use http::Request;
 
@@ -192,6 +196,21 @@ async fn what_cannot_be_done_is_said_with_what_to_do() {
         assert_eq!(problem["status"], status);
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(words), "{detail:?} has no {words:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_said_with_what_to_do() {
+    for (options, words) in [
+        (Options { max_topics: 0, reserve_bytes: 0, ..Options::default() }, "log.max_topics"),
+        (Options { reserve_bytes: u64::MAX, ..Options::default() }, "log.reserve"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = EmbeddedLog::open(folder.path(), 1, options).unwrap();
+        let subject = Subject::on(Arc::new(log), Bounds::default());
+        let (status, problem) = subject.post("/sse/a", "x").await;
+        assert_eq!(status, 507, "{problem}");
+        assert!(problem.contains(words), "{problem}");
     }
 }
 

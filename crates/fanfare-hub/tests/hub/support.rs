@@ -13,7 +13,7 @@ use fanfare_fanout::{Bounds, Epoch};
 use fanfare_hub::{
     Hub,
     http::{AnswerBody, Api, Settings},
-    log::{MemoryLog, Retention, Timestamp},
+    log::{Log, MemoryLog, Retention, Timestamp},
 };
 use fanfare_wire::{Decoder, Event, Item};
 use http::{Request, Response, request};
@@ -37,7 +37,10 @@ impl Subject {
 
     /// `window` is what each channel keeps in memory.
     pub(crate) fn with(retention: Retention, window: Bounds) -> Self {
-        let log = Arc::new(MemoryLog::new(Epoch::from_seed(1), retention));
+        Self::on(Arc::new(MemoryLog::new(Epoch::from_seed(1), retention)), window)
+    }
+
+    pub(crate) fn on(log: Arc<dyn Log>, window: Bounds) -> Self {
         let clock = Arc::new(AtomicU64::new(1000));
         let told = clock.clone();
         let tell = move || Timestamp(told.load(Ordering::SeqCst));

@@ -230,7 +230,7 @@ async fn below_the_reserve_nothing_is_appended_until_there_is_room() {
     let full = log.append(one("a", "2")).await.unwrap_err();
     assert!(matches!(&full, AppendError::Full(_)));
     let why = std::error::Error::source(&full).unwrap().to_string();
-    assert_eq!(why, "999 bytes are free on the disk, and 1000 are kept in reserve");
+    assert!(why.starts_with("999 bytes are free on the disk, and 1000 are kept"), "{why}");
     assert!(log.erase(&topic("a")).await.unwrap(), "making room is possible");
     log.trim(Timestamp(1)).await.unwrap();
     watch.0.free_bytes.store(1000, Ordering::SeqCst);

@@ -353,7 +353,15 @@ impl Nats {
         seed: u64,
         retention: Retention,
     ) -> Result<NatsLog, NatsError> {
-        NatsLog::open(&self.server.url(), seed, self.options(retention)).await
+        self.try_hub_with(seed, self.options(retention)).await
+    }
+
+    pub(crate) async fn try_hub_with(
+        &self,
+        seed: u64,
+        options: NatsOptions,
+    ) -> Result<NatsLog, NatsError> {
+        NatsLog::open(&self.server.url(), seed, options).await
     }
 
     /// Its stream, as somebody else sees it.

@@ -110,6 +110,32 @@ async fn a_server_without_memory_refuses_a_batch_as_a_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_memory_takes_events_again_when_some_are_dropped() {
+    const MINUTE: u64 = 60_000;
+    let server = Arc::new(RedisServer::start(&["--save", "", "--maxmemory-policy", "noeviction"]));
+    let subject = Redis::on(server.clone());
+    let log = subject.hub(1, rules([rule("old", max_age(MINUTE))])).await;
+    server.limit_memory("8mb");
+    let large = "x".repeat(100_000);
+    let fill = async |topic: &str, time: u64| {
+        let refused = loop {
+            if let Err(refused) = log.append(at(time, one(topic, &large))).await {
+                break refused;
+            }
+        };
+        assert!(matches!(refused, AppendError::Full(_)), "{refused:?}");
+    };
+    fill("erased", 0).await;
+    assert!(log.erase(&topic("erased")).await.unwrap());
+    log.trim(Timestamp(0)).await.unwrap();
+    fill("old", 0).await;
+    assert!(log.size().await.unwrap().events > 10);
+    log.trim(Timestamp(2 * MINUTE)).await.unwrap();
+    fill("new", 2 * MINUTE).await;
+    assert!(log.size().await.unwrap().events > 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn there_are_no_more_topics_than_allowed() {
     let subject = Redis::new();
     let options = RedisOptions { max_topics: 2, ..subject.options(Retention::default()) };

@@ -203,6 +203,112 @@ async fn a_stream_without_room_refuses_until_there_is_some() {
     assert_eq!(log.events(all()).await.len(), 3);
 }
 
+const MINUTE: u64 = 60_000;
+
+/// Appends until there is no room, which is said with this word.
+async fn fill(log: &NatsLog, name: &str, word: &str) {
+    let large = "x".repeat(20_000);
+    let refused = loop {
+        if let Err(refused) = log.append(at(0, one(name, &large))).await {
+            break refused;
+        }
+    };
+    let AppendError::Full(why) = refused else { panic!("{refused:?}") };
+    assert!(why.to_string().contains(word), "{why}");
+}
+
+/// What the stream holds, and what it may.
+async fn held_and_limit(subject: &Nats) -> (u64, i64) {
+    let (context, name) = subject.stream().await;
+    let stream = context.get_stream(&name).await.unwrap();
+    let info = stream.cached_info();
+    (info.state.bytes, info.config.max_bytes)
+}
+
+/// As when hubs have appended at the same moment all that the stream takes.
+async fn leave_no_room(subject: &Nats) {
+    let (context, name) = subject.stream().await;
+    let info = context.get_stream(&name).await.unwrap().cached_info().clone();
+    let max_bytes = info.state.bytes.try_into().unwrap();
+    context.update_stream(Config { max_bytes, ..info.config }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_any_room_is_trimmed_and_erased_by_all_hubs() {
+    let subject = Nats::new();
+    let options = NatsOptions {
+        max_bytes: Some(200_000),
+        ..subject.options(rules([rule("old*", max_age(MINUTE))]))
+    };
+    let this = subject.hub_with(1, options.clone()).await;
+    let other = subject.hub_with(2, options).await;
+    for old in 0..5 {
+        this.put(at(0, one(&format!("old{old}"), "1"))).await;
+    }
+    fill(&this, "erased", "log.max_stored").await;
+    leave_no_room(&subject).await;
+    let refused = other.append(one("new", "1")).await;
+    assert!(matches!(refused, Err(AppendError::Full(_))), "{refused:?}");
+    let later = Timestamp(2 * MINUTE);
+    let (one_trims, other_trims) = tokio::join!(this.trim(later), other.trim(later));
+    one_trims.and(other_trims).unwrap();
+    assert_eq!(this.size().await.unwrap().topics, 1);
+    leave_no_room(&subject).await;
+    assert!(other.erase(&topic("erased")).await.unwrap());
+    other.trim(later).await.unwrap();
+    let large = "x".repeat(100_000);
+    let takes = async |log: &NatsLog| log.put(at(2 * MINUTE, one("new", &large))).await;
+    takes(&this).await;
+    assert_eq!(other.events(all()).await.len(), 1);
+    fill(&other, "new", "log.max_stored").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_stream_may_hold_is_changed_by_who_starts() {
+    const MB: u64 = 1_000_000;
+    let subject = Nats::new();
+    let with = async |seed, max_bytes| {
+        let options = NatsOptions { max_bytes, ..subject.options(Retention::default()) };
+        subject.hub_with(seed, options).await
+    };
+    let large = "x".repeat(900_000);
+    let small = with(1, Some(MB)).await;
+    small.put(one("a", &large)).await;
+    fill(&small, "a", "1000000").await;
+    let limits = async || held_and_limit(&subject).await.1;
+    let limit = limits().await;
+    let larger = with(2, Some(3 * MB)).await;
+    assert_eq!(limits().await, limit + 2_000_000);
+    larger.put(one("a", &large)).await;
+    with(3, None).await.put(one("a", &large)).await;
+    assert_eq!(limits().await, -1);
+    // A limit so low would take events away.
+    let small = with(4, Some(MB)).await;
+    assert_eq!(limits().await, -1);
+    fill(&small, "a", "log.max_stored").await;
+    let events = small.size().await.unwrap().events;
+    assert_eq!(small.events(all()).await.len() as u64, events);
+    assert!(small.erase(&topic("a")).await.unwrap());
+    small.trim(Timestamp(0)).await.unwrap();
+    with(5, Some(MB)).await.put(one("a", "1")).await;
+    assert_eq!(limits().await, limit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_says_what_to_do() {
+    const SMALL: &[&str] = &["-c", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/log/small.conf")];
+    let subject = Nats::on(Arc::new(NatsServer::start_with(SMALL)));
+    let log = subject.hub(1, Retention::default()).await;
+    fill(&log, "a", "max_file_store").await;
+    let max_bytes = Some(4_000_000);
+    let options = NatsOptions { max_bytes, ..subject.options(Retention::default()) };
+    let other = subject.hub_with(2, options.clone()).await;
+    assert!(!other.events(all()).await.is_empty(), "it can be read");
+    let empty = Nats::on(Arc::new(NatsServer::start_with(SMALL)));
+    let refused = empty.try_hub_with(3, options).await.unwrap_err();
+    assert!(matches!(refused, NatsError::ServerFull(_)), "{refused:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn there_are_no_more_topics_than_allowed() {
     let subject = Nats::new();

@@ -176,7 +176,7 @@ impl<'a> Staging<'a> {
             }
         }
         if !new.is_empty() && self.topics.len() + self.new_topics + new.len() > self.max_topics {
-            return Err(full(format!("there are at most {} topics", self.max_topics)));
+            return Err(AppendError::too_many_topics(self.max_topics));
         }
         Ok(())
     }

@@ -582,7 +582,9 @@ enum Refusal {
 struct Stopped(#[source] Arc<io::Error>);
 
 #[derive(Debug, Error)]
-#[error("{free} bytes are free on the disk, and {reserve} are kept in reserve")]
+#[error(
+    "{free} bytes are free on the disk, and {reserve} are kept in reserve (log.reserve): free some"
+)]
 struct Low {
     free: u64,
     reserve: u64,

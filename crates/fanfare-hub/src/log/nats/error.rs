@@ -3,7 +3,7 @@ use std::time::Duration;
 use async_nats::{
     ConnectError, ConnectErrorKind,
     jetstream::{
-        ErrorCode,
+        Error as Refusal, ErrorCode,
         context::{
             CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
             PublishError, PublishErrorKind, RequestError,
@@ -87,9 +87,25 @@ pub enum NatsError {
         /// What the server takes, in bytes.
         most: usize,
     },
-    /// The stream or the account has no room.
-    #[error("the stream has no room")]
-    Full(#[source] BoxError),
+    /// The stream holds what it may.
+    #[error(
+        "the stream holds the {most} bytes that it may (log.max_stored): raise that, keep less, or DELETE topics"
+    )]
+    Full {
+        /// What it may, in bytes.
+        most: u64,
+    },
+    /// The stream has not even room for what hubs append in the same moment.
+    #[error(
+        "the stream holds more than it may (log.max_stored): raise that, keep less, or DELETE topics"
+    )]
+    StreamFull(#[source] BoxError),
+    /// The server or the account has no room, for what is dropped to be said neither.
+    #[error(
+        "nats-server has no room left, and nothing can be dropped without: raise its max_file_store (with log.storage \
+         = \"memory\" max_memory_store) or what the account may store, and have log.max_stored be less"
+    )]
+    ServerFull(#[source] BoxError),
     /// The log is another one than it was, or has lost events that it had.
     #[error("the log in NATS is not the one that it was: events that were acknowledged are gone")]
     Replaced,
@@ -113,24 +129,36 @@ impl From<PublishError> for NatsError {
     fn from(error: PublishError) -> Self {
         match error.kind() {
             PublishErrorKind::WrongLastSequence => Self::Conflict,
-            _ if is_full(&error) => Self::Full(error.into()),
-            _ => Self::Nats(error.into()),
+            _ => match refusal(&error) {
+                Some(refused) if is_limit(refused) => Self::StreamFull(error.into()),
+                Some(refused) if is_full(refused) => Self::ServerFull(error.into()),
+                _ => Self::Nats(error.into()),
+            },
         }
     }
 }
 
 /// Codes of a server that stores no more.
-const FULL: [ErrorCode; 4] = [
+const FULL: [ErrorCode; 5] = [
     ErrorCode::INSUFFICIENT_RESOURCES,
+    ErrorCode::MEMORY_RESOURCES_EXCEEDED,
     ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
     ErrorCode::STORAGE_RESOURCES_EXCEEDED,
     ErrorCode::STREAM_STORE_FAILED,
 ];
 
-fn is_full(error: &PublishError) -> bool {
-    let source = std::error::Error::source(error);
-    let refused = source.and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>());
-    refused.is_some_and(|refused| FULL.contains(&refused.error_code()))
+fn refusal(error: &PublishError) -> Option<&Refusal> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// Whether it is the stream's own limit, and not the server's.
+fn is_limit(refused: &Refusal) -> bool {
+    refused.error_code() == ErrorCode::STREAM_STORE_FAILED
+        && refused.to_string().contains("maximum bytes exceeded")
+}
+
+fn is_full(refused: &Refusal) -> bool {
+    FULL.contains(&refused.error_code())
 }
 
 impl From<RequestError> for NatsError {
@@ -156,6 +184,9 @@ impl From<CreateStreamError> for NatsError {
     fn from(error: CreateStreamError) -> Self {
         match error.kind() {
             CreateStreamErrorKind::JetStreamUnavailable => Self::NoJetStream,
+            CreateStreamErrorKind::JetStream(refused) if is_full(&refused) => {
+                Self::ServerFull(error.into())
+            }
             _ => Self::Nats(error.into()),
         }
     }
@@ -178,7 +209,9 @@ pub(super) fn deleted(outcome: Result<bool, DeleteMessageError>) -> Result<(), N
 
 pub(super) fn refused(error: NatsError) -> AppendError {
     match error {
-        NatsError::Full(_) => AppendError::Full(error.into()),
+        NatsError::Full { .. } | NatsError::StreamFull(_) | NatsError::ServerFull(_) => {
+            AppendError::Full(error.into())
+        }
         NatsError::TooLarge { .. } | NatsError::TooMany { .. } => {
             AppendError::TooLarge(error.into())
         }

@@ -4,7 +4,8 @@
 //! order (`tail.rs`, `replica.rs`). So all come to the same, and an append is answered when the hub that it came
 //! to has applied it. What the replica knows of events are heads; bodies are read from the stream (`reading.rs`),
 //! and where much comes that nobody follows, only what is followed is (`followed.rs`).
-//! Events are dropped by a message that says so, and deleted from the stream afterwards (`trimming.rs`).
+//! Events are dropped by a message that says so, and deleted from the stream afterwards (`trimming.rs`); there is room
+//! for such messages where none is left for events (`room.rs`).
 
 mod again;
 mod error;
@@ -18,6 +19,7 @@ mod tail;
 
 mod followed;
 mod reading;
+mod room;
 mod trimming;
 
 mod exchange;
@@ -60,6 +62,7 @@ use exchange::Reports;
 use followed::Followed;
 use message::{Head, MAX_EVENTS, MOST_HEADERS, Outgoing, What, hashed, position};
 use replica::{Outcome, Replica};
+use room::Room;
 use stream::Connections;
 use subject::Subjects;
 
@@ -88,7 +91,8 @@ pub struct NatsOptions {
     /// Bytes a second of events that nobody [listens](Log::listen) to which are taken nevertheless. When more come,
     /// only their heads are, and what is listened to is asked for one by one. 0: it always is.
     pub max_unfollowed: u64,
-    /// What the stream may take, in bytes, with all that is written besides the events. Then appends are refused.
+    /// What the stream may hold, in bytes, with all that is written besides the events. Then appends are refused. The
+    /// stream itself takes a little more, for what is said about what is dropped.
     pub max_bytes: Option<u64>,
 }
 
@@ -117,6 +121,7 @@ struct Shared {
     waiting: Mutex<HashMap<u64, Waiting>>,
     followed: Arc<Followed>,
     inquiries: Inquiries,
+    room: Room,
     teller: Teller,
     reports: Reports,
     life: Life,
@@ -160,6 +165,7 @@ impl NatsLog {
         let reports = reports.map_err(|error| NatsError::Nats(error.into()))?;
         let stream = stream::open(&context, &subjects, seed, &options).await?;
         stream::warn_of(&client.server_info().version, options.replicas);
+        let room = Room::new(options.max_bytes);
         let followed = Arc::new(Followed::new(options.max_unfollowed));
         let found = stream.cached_info();
         let seed = stream::seed(&found.config).unwrap_or(seed);
@@ -176,6 +182,7 @@ impl NatsLog {
             waiting: Mutex::default(),
             followed,
             inquiries: Inquiries::default(),
+            room,
             teller: Teller::default(),
             reports: Reports::default(),
             life: Life::new(),
@@ -319,6 +326,7 @@ impl Shared {
                 }
             } else if info.state.last_sequence >= known {
                 self.inquiries.reach.fetch_max(info.state.last_sequence, Ordering::Relaxed);
+                self.room.is_told(info.state.bytes);
                 return Ok(info);
             } else if is_late(*behind.get_or_insert_with(Instant::now)) {
                 let told = info.state.last_sequence;
@@ -460,6 +468,7 @@ impl Shared {
             if let Some(answer) = answer {
                 return answered(answer);
             }
+            self.check_room(&batch).await.map_err(refused)?;
             let known = self.replica().to_send(&batch, retention);
             let head = |what| self.head(batch.time, what);
             let message = Outgoing::batch(&self.subjects, &batch, known, head);
@@ -491,7 +500,7 @@ impl Shared {
         let topics = batch.events.iter().map(|event| &event.topic).chain(&batch.ends);
         let new = topics.filter(|topic| !replica.index.knows(topic)).collect::<BTreeSet<_>>().len();
         if new > 0 && replica.index.size().topics + new as u64 > most as u64 {
-            return Err(AppendError::Full(format!("there are at most {most} topics").into()));
+            return Err(AppendError::too_many_topics(most));
         }
         Ok(())
     }

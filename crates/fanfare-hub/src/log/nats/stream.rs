@@ -16,7 +16,11 @@ use async_nats::{
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
-use super::{NatsError, NatsOptions, Subjects, again::ask_again};
+use super::{
+    NatsError, NatsOptions, Subjects,
+    again::ask_again,
+    room::{set_limit, with_room},
+};
 
 /// What the description of a stream begins with; the seed of its epoch follows.
 const DESCRIPTION: &str = "fanfare log ";
@@ -104,6 +108,7 @@ pub(super) async fn open(
     let request = || make_or_find(context, subjects, &wanted);
     let stream = ask_again(options.patience, request).await?;
     check(&stream.cached_info().config, &wanted)?;
+    set_limit(context, stream.cached_info(), &wanted).await?;
     Ok(stream)
 }
 
@@ -149,7 +154,7 @@ fn config(subjects: &Subjects, seed: u64, options: &NatsOptions) -> Config {
         storage: if options.is_in_memory { StorageType::Memory } else { StorageType::File },
         num_replicas: options.replicas,
         duplicate_window: options.retention.idempotency_window.max(SHORTEST_WINDOW),
-        max_bytes: options.max_bytes.and_then(|most| most.try_into().ok()).unwrap_or(-1),
+        max_bytes: with_room(options.max_bytes),
         max_messages: -1,
         max_messages_per_subject: -1,
         max_message_size: -1,

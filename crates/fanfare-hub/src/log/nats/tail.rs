@@ -282,6 +282,7 @@ fn apply(shared: &Shared, received: Received) -> Option<Taken> {
         (replica.applied, replica.nonce) = (sequence, None);
         return Some(Taken { sequence, nonce: None, applied: None });
     };
+    shared.room.take(message.bytes());
     let nonce = Some(message.head.nonce);
     let is_own = shared.waiting().contains_key(&message.head.nonce);
     let mut applied = replica.apply(&message, &shared.options.retention, is_own);

@@ -83,7 +83,7 @@ impl Shared {
         let Some((kept, behind)) = kept else { return Ok(false) };
         let head = self.head(time, What::Kept(kept));
         let message = Outgoing::of(self.subjects.kept(&name), head, Some(behind));
-        match self.send(&message, None).await {
+        match self.say(&message).await {
             Ok(Outcome::Done) => return Ok(true),
             Ok(_) | Err(NatsError::Conflict) => {}
             Err(error) => return Err(error),
@@ -91,6 +91,17 @@ impl Shared {
         let newest = self.newest_kept(&name).await?;
         self.replica().learn_kept(&name, newest);
         Ok(false)
+    }
+
+    /// Publishes what makes room, for which there has to be some.
+    async fn say(&self, message: &Outgoing) -> Result<Outcome, NatsError> {
+        match self.send(message, None).await {
+            Err(NatsError::StreamFull(_)) => {
+                self.make_room().await?;
+                self.send(message, None).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// The newest message about what is kept of a topic. Other hubs may have deleted the one that is known here.
@@ -128,7 +139,7 @@ impl Shared {
                 return Ok(());
             }
             let head = self.head(time, What::Forgotten(forgotten));
-            self.send(&Outgoing::of(self.subjects.forgotten(), head, None), None).await?;
+            self.say(&Outgoing::of(self.subjects.forgotten(), head, None)).await?;
         }
     }
 

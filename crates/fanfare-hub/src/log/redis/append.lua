@@ -87,7 +87,7 @@ pcall(function()
   trim_keys(log.time, window, most_keys)
   -- At least as much as is dropped.
   for _ = 0, 2 * #events / MOST_ENTRIES do
-    if not prune(MOST_ENTRIES) then
+    if not prune(MOST_ENTRIES, KEPT_DEAD, KEPT_DEAD_BYTES) then
       break
     end
   end

@@ -29,7 +29,8 @@ local TOPIC, EVENTS, ORDER, DEAD, ERASED = NS .. 't:', NS .. 'e:', NS .. 'order'
 local KEYS_USED, KEYED = NS .. 'keys', NS .. 'keyed'
 local HUBS, REPORTS = NS .. 'hubs', NS .. 'reports'
 
--- What is there although it is no longer kept, for hubs that are behind: entries, and bytes of data.
+-- What is there although it is no longer kept, for hubs that are behind, while Redis has memory: entries, and bytes
+-- of data.
 local KEPT_DEAD, KEPT_DEAD_BYTES = 16384, 16777216
 -- Of these, how many are forgotten together.
 local PRUNED_TOGETHER = 64
@@ -403,15 +404,16 @@ local function delete_events(name, ids)
   end
 end
 
--- Forgets what is no longer kept, where no hub can be expected to need it. Tells whether there may be more.
-local function prune(steps)
-  local excess = redis.call('LLEN', DEAD) - KEPT_DEAD
-  if excess < PRUNED_TOGETHER and log.dead_bytes <= KEPT_DEAD_BYTES then
+-- Forgets what is no longer kept, but for so many entries and bytes of data, for hubs that are behind. Tells whether
+-- there may be more.
+local function prune(steps, kept, kept_bytes)
+  local excess = redis.call('LLEN', DEAD) - kept
+  if excess < PRUNED_TOGETHER and log.dead_bytes <= kept_bytes then
     return false
   end
   local ids, of_topics, bytes = {}, {}, 0
   for index, dead in ipairs(redis.call('LRANGE', DEAD, 0, steps - 1)) do
-    if index > excess and log.dead_bytes - bytes <= KEPT_DEAD_BYTES then
+    if index > excess and log.dead_bytes - bytes <= kept_bytes then
       break
     end
     local id, size, name = string.match(dead, '^(%S+) (%d+) (.*)$')

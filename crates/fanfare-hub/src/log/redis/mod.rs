@@ -73,6 +73,9 @@ pub enum RedisError {
     /// Redis cannot be reached, or has refused what was asked.
     #[error("Redis does not answer as it should")]
     Redis(#[from] redis::RedisError),
+    /// Redis has no memory left.
+    #[error("Redis has no memory left (maxmemory): raise it, keep less, or DELETE topics")]
+    Full(#[source] redis::RedisError),
     /// Redis has not answered in time.
     #[error("Redis has not answered within {} ms", .0.as_millis())]
     Late(Duration),
@@ -317,8 +320,7 @@ impl Shared {
             return Err(AppendError::Ended(reply.topic().map_err(unavailable)?));
         }
         if &*outcome == "full" {
-            let most = self.options.max_topics;
-            return Err(AppendError::Full(format!("there are at most {most} topics").into()));
+            return Err(AppendError::too_many_topics(self.options.max_topics));
         }
         let last = reply.position().map_err(unavailable)?;
         Ok(Appended { last, is_repeated: &*outcome == "repeated" })
@@ -454,7 +456,9 @@ fn heard(reply: &mut Reply) -> Result<Vec<Heard>, RedisError> {
 /// Without room nothing of a script is done, and nothing is wrong with the log.
 fn refused_by(error: RedisError) -> AppendError {
     match error {
-        RedisError::Redis(full) if full.code() == Some("OOM") => AppendError::Full(full.into()),
+        RedisError::Redis(full) if full.code() == Some("OOM") => {
+            AppendError::Full(RedisError::Full(full).into())
+        }
         error => unavailable(error),
     }
 }

@@ -14,6 +14,9 @@ local function limits_of(name)
   return {}
 end
 
+-- The part of the memory of Redis from which on nothing is spared for hubs that are behind.
+local SCARCE = 0.9
+
 -- Topics that have nothing left.
 local empty = {}
 local function forget()
@@ -26,6 +29,14 @@ local function forget()
     redis.call('DEL', TOPIC .. known.name)
   end
   save()
+end
+
+-- Whether Redis refuses what needs memory, or is near to it. Who may not ask does not know.
+local function is_scarce()
+  local told = redis.pcall('INFO', 'memory')
+  local memory = type(told) == 'string' and told or ''
+  local used, most = string.match(memory, 'used_memory:(%d+)'), string.match(memory, 'maxmemory:(%d+)')
+  return used and most and tonumber(most) > 0 and tonumber(used) > SCARCE * most
 end
 
 local steps, last = STEPS, ''
@@ -51,5 +62,10 @@ if #empty > 0 then
 end
 local has_erased = bury_erased(steps) == 0
 local has_keys = trim_keys(now, window, most_keys)
-local has_dead = prune(MOST_ENTRIES)
+local has_dead
+if is_scarce() then
+  has_dead = prune(MOST_ENTRIES, 0, 0)
+else
+  has_dead = prune(MOST_ENTRIES, KEPT_DEAD, KEPT_DEAD_BYTES)
+end
 return answer((goes_on or has_erased or has_keys or has_dead) and 1 or 0, last)
