@@ -14,7 +14,7 @@ const CONNECTIONS = isSoak ? 100_000 : 5_000
 const BEFOREHAND = isSoak ? 10_000 : 1_000
 const AT_ONCE = 250
 const MIB = 1024 * 1024
-const MORE_MIB = isSoak ? 24 : 16
+const MORE_MIB = 24
 
 test(`${CLIENTS} clients are given all events, once and in order`, async t => {
   const server = await child(t)

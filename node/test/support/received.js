@@ -1,6 +1,6 @@
 // What has come so far, and waiting for more, with a bound.
 
-const PATIENCE_MS = 10_000
+export const PATIENCE_MS = 10_000
 const LONGEST_WAITED_FOR = 1000
 
 export class Received {

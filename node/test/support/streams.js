@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 
 import { host } from './hosts.js'
+import { PATIENCE_MS } from './received.js'
 import { SSE } from './subject.js'
 
 /** A server with streams; what `onConnection` does with a client is what the test is about. */
@@ -15,7 +16,7 @@ export async function streams(t, { kind, options, onConnection } = {}) {
 
 /** Connects, and gives both sides: the client of the server, and the answer. */
 async function join(sse, ask, path = '/sse', headers) {
-  const connection = once(sse, 'connection')
+  const connection = once(sse, 'connection', { signal: AbortSignal.timeout(PATIENCE_MS) })
   const answer = await ask(path, headers)
   const [client, query] = await connection
   return { client, query, answer }

@@ -266,9 +266,10 @@ export const prepared = {
   },
 
   'keepAliveTimeout and requestTimeout leave a stream be': {
-    prepare: server => Object.assign(server, { keepAliveTimeout: 50, requestTimeout: 60, headersTimeout: 40, connectionsCheckingInterval: 10 }),
+    prepare: server => Object.assign(server, { connectionsCheckingInterval: 10 }),
     program: async stage => {
       const { stream, client } = await stage.join()
+      Object.assign(stage.server, { keepAliveTimeout: 50, requestTimeout: 60, headersTimeout: 40 })
       for (let number = 0; number < 10; number++) {
         client.send(`${number}`)
         await stream.until(`data: ${number}\n\n`)

@@ -5,7 +5,7 @@ import http from 'node:http'
 
 import { listen } from '../support/hosts.js'
 import { dechunked, get, raw } from '../support/raw.js'
-import { eventually } from '../support/received.js'
+import { PATIENCE_MS, eventually } from '../support/received.js'
 
 /** Runs `program` with the class `SSE`. */
 export async function run(t, SSE, { options, prepare, program }) {
@@ -45,7 +45,7 @@ class Stage {
 
   /** Connects, and waits for the client of the stream. */
   async join(target = '/sse', details) {
-    const connection = once(this.sse, 'connection')
+    const connection = once(this.sse, 'connection', { signal: AbortSignal.timeout(PATIENCE_MS) })
     const stream = await this.ask(get(target, details))
     const [client] = await connection
     await stream.until(':ok\n\n')
