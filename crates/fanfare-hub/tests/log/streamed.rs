@@ -404,7 +404,7 @@ async fn a_server_is_told_the_password_of_its_address() {
     }
     for url in [by_name.url(), by_name.url_with("u:other@"), by_token.url_with("other@")] {
         let refused = open(url).await.unwrap_err();
-        assert!(matches!(refused, NatsError::Connect(_)), "{refused:?}");
+        assert!(matches!(refused, NatsError::Unauthorized(_)), "{refused:?}");
     }
 }
 
