@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    io::Read,
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -294,7 +295,15 @@ impl NatsServer {
 
     fn until_it_answers(&self) {
         let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        // What connects to a port that nobody has yet may come to itself.
+        let answers = || {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+            stream.set_read_timeout(Some(PATIENCE)).ok()?;
+            let mut greeting = [0; 4];
+            stream.read_exact(&mut greeting).ok()?;
+            (greeting == *b"INFO").then_some(())
+        };
+        while answers().is_none() {
             assert!(begun.elapsed() < PATIENCE, "nats-server does not answer");
             thread::yield_now();
         }
