@@ -121,8 +121,8 @@ settings! {
         replicas: NonZeroUsize = at_least_one!(NonZeroUsize, 1),
         /// Where the servers of NATS keep events: `file` or `memory`.
         storage: Storage = Storage::File,
-        /// What the stream in NATS may take, with all that is written besides the data of events. Publishes are
-        /// refused beyond it.
+        /// What the stream in NATS may hold, with all that is written besides the data of events. Publishes are
+        /// refused beyond it; the stream itself takes 1 MiB more, for what says which events are dropped.
         max_stored: Option<Size> = None,
         /// Bytes a second of events that nobody follows at this hub which it takes from NATS nevertheless. When more
         /// come, and more than is followed, it takes only what they are about (some 300 bytes each), and asks for each
