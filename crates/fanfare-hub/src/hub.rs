@@ -24,7 +24,7 @@ use crate::{
     roster::Roster,
     stats::Reporter,
     subscription::{Followed, Observer, Parked, Request, Subscription, before_kept},
-    via::Courses,
+    via::{Courses, Via},
 };
 
 /// Tells the time. The hub reads no clock itself.
@@ -167,6 +167,11 @@ impl Hub {
     /// What is counted.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.observer.metrics
+    }
+
+    /// What it is, and where it has its log from.
+    pub(crate) fn via(&self) -> Via {
+        Via::of(self.epoch()).then(&self.log().via())
     }
 
     /// The ways of topics between hubs.

@@ -151,6 +151,11 @@ impl Relay {
         Ok(())
     }
 
+    /// The upstream has refused: nothing comes from it until it answers.
+    pub fn refused(&self) {
+        self.hub.courses().refused(&self.topic);
+    }
+
     /// The upstream gives nothing, and is asked from now on.
     pub fn ask(&self) {
         self.hub.courses().ask(&self.topic);

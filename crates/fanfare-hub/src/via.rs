@@ -1,14 +1,17 @@
 //! Which hubs a stream has come through, so that none follows itself.
 //!
 //! A hub that asks another one for a stream says its name, the epoch of its log, in `Fanfare-Via`; the
-//! answer names the hub that gives the stream, and those it has the stream from.
+//! answer names the hub that gives the stream, and those it has the stream from. If these change, the stream ends,
+//! and the hub asks again: of hubs that have asked each other in a circle, one finds itself named sooner or later.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
 };
 
+use futures_util::task::AtomicWaker;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
@@ -76,75 +79,130 @@ impl fmt::Display for Via {
 
 /// Where the topics come from that a hub has from elsewhere, and which hubs have them from it.
 #[derive(Debug, Default)]
-pub(crate) struct Courses(Mutex<HashMap<TopicName, Course>>);
+pub(crate) struct Courses(Mutex<Topics>);
+
+type Topics = BTreeMap<TopicName, Course>;
 
 #[derive(Debug, Default)]
 struct Course {
     upstream: Via,
-    /// Of the streams that are open now, those that began since the upstream was asked.
-    downstream: Vec<Arc<Via>>,
+    /// The hubs whose streams are open now: those that began before the upstream was asked,
+    earlier: Vec<Arc<Downstream>>,
+    /// and those that began since.
+    since: Vec<Arc<Downstream>>,
 }
 
-/// A hub that follows this one, until this is dropped.
+/// A hub that follows this one, and what it was told.
+#[derive(Debug)]
+struct Downstream {
+    selection: Selection,
+    via: Via,
+    told: Via,
+    waker: AtomicWaker,
+}
+
+/// A hub follows this one, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Follower {
     courses: Arc<Courses>,
-    via: Arc<Via>,
+    hub: Arc<Downstream>,
 }
 
 impl Courses {
-    fn lock(&self) -> MutexGuard<'_, HashMap<TopicName, Course>> {
+    fn lock(&self) -> MutexGuard<'_, Topics> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The topic comes from elsewhere, where it is asked for from now on.
     pub(crate) fn ask(&self, topic: &TopicName) {
-        self.lock().entry(topic.clone()).or_default().downstream.clear();
+        self.lock().entry(topic.clone()).or_default().ask();
+    }
+
+    /// The upstream gives nothing until it answers again, whatever it has come through.
+    pub(crate) fn refused(&self, topic: &TopicName) {
+        self.lock().entry(topic.clone()).or_default().comes_through(Via::default());
     }
 
     /// Notes which hubs the topic has come through. Hubs that ask each other in the same moment find out all
     /// the same: at least one of them was asked after it had asked, and before it is answered. One that
-    /// followed before that finds out itself.
+    /// followed before that finds out itself: it was told another way, and asks again.
     pub(crate) fn came(&self, topic: &TopicName, own: Epoch, via: Via) -> Result<(), Circle> {
         let mut courses = self.lock();
         let course = courses.entry(topic.clone()).or_default();
-        let downstream = course.downstream.iter();
+        let downstream = course.since.iter();
         let checked =
-            downstream.map(|hubs| via.check(hubs)).chain([via.check(&Via::of(own))]).collect();
-        course.upstream = if Result::is_ok(&checked) { via } else { Via::default() };
+            downstream.map(|hub| via.check(&hub.via)).chain([via.check(&Via::of(own))]).collect();
+        course.comes_through(if Result::is_ok(&checked) { via } else { Via::default() });
         checked
     }
 
-    /// A hub follows the selection from now on. Gives what it is to be told, beginning with what this hub is and
-    /// where it has its log from.
+    /// A hub follows the selection from now on. What it is to be told begins with what this hub is and where it
+    /// has its log from.
     pub(crate) fn follow(
         self: &Arc<Self>,
         selection: &Selection,
         own: Via,
         via: Via,
-    ) -> Result<(Via, Follower), Circle> {
+    ) -> Result<Follower, Circle> {
         let mut courses = self.lock();
-        let selected = || courses.iter().filter(|(topic, _)| selection.matches(topic));
-        let told = selected().fold(own, |told, (_, course)| told.then(&course.upstream));
+        let told = way(&courses, selection, own);
         via.check(&told)?;
-        let via = Arc::new(via);
-        for (_, course) in courses.iter_mut().filter(|(topic, _)| selection.matches(topic)) {
-            course.downstream.push(via.clone());
+        let (selection, waker) = (selection.clone(), AtomicWaker::new());
+        let hub = Arc::new(Downstream { selection, via, told, waker });
+        for (_, course) in courses.iter_mut().filter(|(topic, _)| hub.selection.matches(topic)) {
+            course.since.push(hub.clone());
         }
-        Ok((told, Follower { courses: self.clone(), via }))
+        Ok(Follower { courses: self.clone(), hub })
+    }
+}
+
+/// Which hubs what is selected has come through.
+fn way(courses: &Topics, selection: &Selection, own: Via) -> Via {
+    let selected = courses.iter().filter(|(topic, _)| selection.matches(topic));
+    selected.fold(own, |way, (_, course)| way.then(&course.upstream))
+}
+
+impl Course {
+    fn ask(&mut self) {
+        self.earlier.append(&mut self.since);
+    }
+
+    fn comes_through(&mut self, upstream: Via) {
+        self.upstream = upstream;
+        self.earlier.iter().chain(&self.since).for_each(|hub| hub.waker.wake());
+    }
+}
+
+impl Follower {
+    /// What the hub is told.
+    pub(crate) fn told(&self) -> &Via {
+        &self.hub.told
+    }
+
+    /// Ready when the hub has to ask again: what it follows comes another way now than it was told. What comes
+    /// that way is nothing for it, so that no event goes round before the circle is found.
+    pub(crate) fn poll_misled(&self, own: Via, context: &mut Context<'_>) -> Poll<()> {
+        self.hub.waker.register(context.waker());
+        let way = way(&self.courses.lock(), &self.hub.selection, own);
+        if way == self.hub.told { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
         for course in self.courses.lock().values_mut() {
-            course.downstream.retain(|via| !Arc::ptr_eq(via, &self.via));
+            course.earlier.retain(|hub| !Arc::ptr_eq(hub, &self.hub));
+            course.since.retain(|hub| !Arc::ptr_eq(hub, &self.hub));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{future::poll_fn, time::Duration};
+
+    use tokio::{join, time::timeout};
+
     use super::*;
 
     fn via(names: &str) -> Via {
@@ -177,13 +235,11 @@ mod tests {
     fn whoever_asks_is_told_the_whole_way() {
         let courses = relayed();
         courses.came(&news(), own(), via("b, c")).unwrap();
-        let (told, _) = courses.follow(&news().into(), Via::of(own()), via("d")).unwrap();
-        assert_eq!(told, via("10000000, b, c"));
+        let follower = courses.follow(&news().into(), Via::of(own()), via("d")).unwrap();
+        assert_eq!(follower.told(), &via("10000000, b, c"));
         let other = TopicName::new("other").unwrap();
-        assert_eq!(
-            courses.follow(&other.into(), Via::of(own()), via("b")).unwrap().0,
-            via("10000000")
-        );
+        let follower = courses.follow(&other.into(), Via::of(own()), via("b")).unwrap();
+        assert_eq!(follower.told(), &via("10000000"));
     }
 
     #[test]
@@ -201,10 +257,28 @@ mod tests {
     #[test]
     fn hubs_that_ask_each_other_at_once_find_out() {
         let courses = relayed();
-        let (_, follower) = courses.follow(&news().into(), Via::of(own()), via("b")).unwrap();
+        let follower = courses.follow(&news().into(), Via::of(own()), via("b")).unwrap();
         assert!(courses.came(&news(), own(), via("b")).is_err());
         drop(follower);
         assert!(courses.came(&news(), own(), via("b")).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_was_told_another_way_has_to_ask_again() {
+        let courses = relayed();
+        let follower = courses.follow(&news().into(), Via::of(own()), via("d")).unwrap();
+        let is_misled = async |own: Via| {
+            let misled = poll_fn(|context| follower.poll_misled(own.clone(), context));
+            timeout(Duration::from_secs(1), misled).await.is_ok()
+        };
+        assert!(!is_misled(Via::of(own())).await);
+        assert!(is_misled(via("10000000, edge")).await, "the log comes another way");
+        courses.ask(&news());
+        let coming = async { courses.came(&news(), own(), via("b, c")) };
+        let (is_woken, came) = join!(is_misled(Via::of(own())), coming);
+        assert!(is_woken && came.is_ok());
+        courses.refused(&news());
+        assert!(!is_misled(Via::of(own())).await);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    join,
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
@@ -285,6 +286,61 @@ async fn hubs_that_relay_from_each_other_are_told_and_nothing_goes_round() {
     assert!(answer.text().await.unwrap().contains("would follow itself"));
     let names = all(&folders[0], &refused, 4).await;
     assert_eq!(names, numbers(4), "what came last was published here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_circle_of_three_that_begin_at_once_nothing_goes_round_until_it_is_broken() {
+    let (folders, addresses) = ([(); 3].map(|()| Folder::new()), [(); 3].map(|()| free()));
+    let start = async |index: usize| {
+        let upstream = format!("http://{}/sse/news", addresses[(index + 1) % 3]);
+        serve_at(&folders[index], &addresses[index], &["--relay", &upstream]).await
+    };
+    let mut hubs: [Hub; 3] = join!(start(0), start(1), start(2)).into();
+    for hub in &hubs {
+        publish(&hub.url("/sse/news"), "early").await;
+    }
+    until("one to find the circle", || async { refused(&hubs).await.is_some() }).await;
+    let refused = refused(&hubs).await.unwrap();
+    let upstream = (refused + 1) % 3;
+    publish(&hubs[refused].url("/sse/news"), "late").await;
+    for hub in &hubs {
+        until("what comes late", || async { copies(hub, "late").await == 1 }).await;
+    }
+    for hub in &hubs {
+        let copies = copies(hub, "early").await;
+        assert!(
+            (1..=6).contains(&copies),
+            "{copies} of three events, and of each once more at most"
+        );
+    }
+    hubs[upstream].signal(Signal::KILL);
+    hubs[upstream].ended().await;
+    hubs[upstream] = serve_at(&folders[upstream], &addresses[upstream], &[]).await;
+    publish(&hubs[upstream].url("/sse/news"), "anew").await;
+    for hub in &hubs {
+        until("what comes anew", || async { copies(hub, "anew").await == 1 }).await;
+    }
+}
+
+/// The only one of them that relays nothing, which has said why.
+async fn refused(hubs: &[Hub]) -> Option<usize> {
+    let mut refused = vec![];
+    for (index, hub) in hubs.iter().enumerate() {
+        let metrics = client().get(hub.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        if !metrics.contains("fanfare_relay_connected{topic=\"news\"} 1\n") {
+            refused.push(index);
+        }
+    }
+    let [only] = *refused else { return None };
+    hubs[only].said().contains("in a circle").then_some(only)
+}
+
+/// How often the hub has an event with this data.
+async fn copies(hub: &Hub, data: &str) -> usize {
+    let answer = client().get(hub.url("/topics/news/events?limit=1000")).send().await.unwrap();
+    let page: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    let events = page["events"].as_array().unwrap();
+    events.iter().filter(|event| event["data"] == data).count()
 }
 
 /// The epoch of the hub with a topic.

@@ -147,10 +147,11 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn()
     within(what, looking).await;
 }
 
-/// An address that was free just now.
+/// An address that was free just now, and that no connection takes: systems give those higher ports.
 pub(crate) fn free() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    let addresses =
+        std::iter::repeat_with(|| format!("127.0.0.1:{}", fastrand::u16(10_000..32_768)));
+    addresses.take(1000).find(|address| std::net::TcpListener::bind(address).is_ok()).unwrap()
 }
 
 pub(crate) async fn serve_at(folder: &Folder, address: &str, words: &[&str]) -> Hub {

@@ -72,9 +72,9 @@ pub(super) async fn answer(api: &Api, request: &Parts, identity: &Identity) -> A
     for selector in selection.selectors() {
         identity.check_subscribe(selector)?;
     }
-    let hub = subscribe::follow(api, &selection, request)?;
+    let follower = subscribe::follow(api, &selection, request)?;
     let mut response = json(&tell(api, &selection, &query).await?)?;
-    let told = hub.and_then(|(told, _)| told.to_header());
+    let told = follower.and_then(|follower| follower.told().to_header());
     response.headers_mut().extend(told.map(|told| (VIA, told)));
     Ok(response)
 }

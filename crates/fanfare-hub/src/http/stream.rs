@@ -61,7 +61,7 @@ struct Stay {
     cut_off: Option<CutOff>,
     _place: Place,
     /// The hub that follows it, if one does.
-    _follower: Option<Follower>,
+    follower: Option<Follower>,
 }
 
 /// What somebody else is to read.
@@ -119,7 +119,7 @@ impl Streaming {
                 end: None,
                 cut_off,
                 _place: place,
-                _follower: follower,
+                follower,
             },
         }
     }
@@ -144,9 +144,17 @@ impl Streaming {
         expiry.poll(&self.api.hub, context).map(|()| expiry::event())
     }
 
-    /// Whether somebody else may read it once there is nothing to be read but what is to come.
+    /// Ready when the hub that follows it has to ask again.
+    fn poll_misled(&self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(follower) = &self.stay.follower else { return Poll::Pending };
+        follower.poll_misled(self.api.hub.via(), context)
+    }
+
+    /// Whether somebody else may read it once there is nothing to be read but what is to come. Nobody else looks
+    /// whether a hub has to ask again.
     pub(crate) fn may_part(&self) -> bool {
-        self.subscription.as_ref().is_some_and(Subscription::may_part)
+        self.stay.follower.is_none()
+            && self.subscription.as_ref().is_some_and(Subscription::may_part)
     }
 
     /// Whether somebody else may read it now.
@@ -202,7 +210,13 @@ impl Streaming {
             return Poll::Ready(Some(Ok(Part::Text(event))));
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
-        let next = ready!(subscription.poll_part(context));
+        let next = subscription.poll_part(context);
+        // Behind that, so that nothing is given that has come another way than was told.
+        if self.poll_misled(context).is_ready() {
+            self.end(Disconnect::Ended);
+            return Poll::Ready(None);
+        }
+        let next = ready!(next);
         match next {
             None => self.end(Disconnect::Ended),
             Some(Err(_)) => self.end(Disconnect::Failed),

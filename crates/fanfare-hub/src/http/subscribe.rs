@@ -32,10 +32,9 @@ pub(crate) async fn subscribe(
     let representation = Representation { format: format(&query)?, coding };
     let from = from(request, &query)?;
     let mut response = head(api, coding);
-    let hub = follow(api, &selection, request)?;
-    if let Some((told, _)) = &hub {
-        response.headers_mut().extend(told.to_header().map(|told| (VIA, told)));
-    }
+    let follower = follow(api, &selection, request)?;
+    let told = follower.as_ref().and_then(|follower| follower.told().to_header());
+    response.headers_mut().extend(told.map(|told| (VIA, told)));
     if request.method == Method::HEAD {
         return Ok(response);
     }
@@ -48,15 +47,8 @@ pub(crate) async fn subscribe(
         Subscribed::Stream(subscription) => {
             let cut_off = request.extensions.get::<CutOff>().cloned();
             let expires = identity.expires();
-            let streaming = Streaming::new(
-                api,
-                subscription,
-                coding,
-                place,
-                cut_off,
-                expires,
-                hub.map(|(_, follower)| follower),
-            );
+            let streaming =
+                Streaming::new(api, subscription, coding, place, cut_off, expires, follower);
             let is_on_socket = request.extensions.get::<OnSocket>().is_some();
             if is_on_socket && streaming.may_part() {
                 response.extensions_mut().insert(Detached::new(streaming));
@@ -85,10 +77,9 @@ pub(super) fn follow(
     api: &Api,
     selection: &Selection,
     request: &Parts,
-) -> Result<Option<(Via, Follower)>, Problem> {
+) -> Result<Option<Follower>, Problem> {
     let Some(via) = Via::read(&request.headers) else { return Ok(None) };
-    let own = Via::of(api.hub.epoch()).then(&api.hub.log().via());
-    let followed = api.hub.courses().follow(selection, own, via);
+    let followed = api.hub.courses().follow(selection, api.hub.via(), via);
     followed.map(Some).map_err(|circle| {
         let detail = format!("{circle}: hubs relay from each other in a circle, leave one out");
         Problem::new(StatusCode::LOOP_DETECTED, detail)

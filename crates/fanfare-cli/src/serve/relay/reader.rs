@@ -60,6 +60,7 @@ impl Reader {
     pub(super) async fn run(mut self) {
         loop {
             let Err(refused) = self.follow().await;
+            self.relay.refused();
             self.lose(chain(&refused));
             if let Refused::Stream(Error::UnsendableId { .. }) = refused {
                 // Without it a gap is told.
