@@ -50,7 +50,7 @@ function Client(req, res) {
   this._waitingSince = 0;
   /** The writer takes it over when Node has written everything. */
   this._awaitsTake = false;
-  /** How far its peer had come when it was last looked: any change is progress. */
+  /** How much its connection had taken when it was last looked. */
   this._place = 0;
   this._taken = undefined;
   /** Ticks of its SSE since it was last written to. */
@@ -131,14 +131,10 @@ class Methods extends EventEmitter {
   /** Whether it has taken nothing for too long. */
   _look(now) {
     if (this._waitingSince === 0) return;
-    const queued = connection.queued(this.req);
-    // Whoever wraps `res.write` may lose what tells.
-    if (queued === 0 && backlog(this.res) === 0) this._waitingSince = 0;
-    else this._lookAtPlace(now, queued - connection.window(this.res));
-  }
-
-  _lookAtPlace(now, place) {
-    if (place !== this._place) this._waitingSince = now;
+    const place = connection.taken(this.req);
+    // Whoever wraps `res.write` may lose what tells that it was taken.
+    if (backlog(this.res) === 0) this._waitingSince = 0;
+    else if (place !== this._place) this._waitingSince = now;
     else if (now - this._waitingSince > this._settings.maxAge) this._cut('lagged');
     this._place = place;
   }

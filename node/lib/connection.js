@@ -3,15 +3,14 @@
 /** Clients whose responses wait behind others, by their connection. */
 const waiting = new WeakMap();
 
-/** How much waits to be taken by the kernel; TLS has the handle of the connection below its own. */
-function queued({ socket }) {
+/**
+ * How many bytes the kernel has taken. TLS has the handle of the connection below its own, and HTTP/2 writes to it
+ * only what its peer has room for.
+ */
+function taken({ socket }) {
   const handle = socket?._handle;
-  return (handle?._parent ?? handle)?.writeQueueSize ?? 0;
-}
-
-/** How much HTTP/2 may send before its peer has read on: a slow one takes nothing else of the session's. */
-function window(res) {
-  return res.stream?.session?.state?.remoteWindowSize ?? 0;
+  const { bytesWritten = 0, writeQueueSize = 0 } = handle?._parent ?? handle ?? {};
+  return bytesWritten - writeQueueSize;
 }
 
 /** Whether nobody is there any more to be answered. */
@@ -40,4 +39,4 @@ function forget(client) {
   waiting.get(client.req.socket)?.delete(client);
 }
 
-module.exports = { attend, forget, hasLeft, queued, window };
+module.exports = { attend, forget, hasLeft, taken };

@@ -40,6 +40,16 @@ suite('a client that does not read', { concurrency: true, ...oursOnly }, () => {
     await fast.answer.until('data: end\n\n')
   })
 
+  for (const kind of ['https', 'http2 over TLS', 'http2 in clear']) {
+    test(`is cut off then on ${kind}, too`, async t => {
+      const { join } = await streams(t, { kind, options: { maxBacklog: { age: 100 } } })
+      const { client, answer } = await join()
+      answer.body.pause()
+      for (let count = 0; count < 200; count++) client.send(LARGE)
+      assert.equal(await client.closed, 'lagged')
+    })
+  }
+
   test('is kept, with all that it is sent, where the policy says so', async t => {
     const { sse, slow, stalled } = await two(t, { bytes: 1000, age: 10, policy: 'keep' })
     for (let count = 0; count < 100; count++) sse.broadcast(LARGE)
