@@ -61,7 +61,7 @@ interface SSE extends EventEmitter {
   channel(name?: string, options?: SSE.ChannelOptions): SSE.Channel;
   channel(options: SSE.ChannelOptions): SSE.Channel;
 
-  /** A fanfare hub, to publish to and to follow. What follows it ends with {@link close}. */
+  /** A fanfare hub, to publish to and to follow. What follows it ends with {@link close}. Its address is of `http` or `https`. */
   hub(url: string | URL, options?: SSE.HubOptions): SSE.Hub;
 
   /**
@@ -120,7 +120,10 @@ declare namespace SSE {
   interface MaxBacklog {
     /** How many bytes may wait for a client. 64 MiB if left out. */
     bytes?: number;
-    /** How long it may take nothing of what waits for it, in milliseconds; up to a quarter more. 60,000 if left out. */
+    /**
+     * How long it may take nothing of what waits for it, in milliseconds; up to a quarter more. Over HTTP/2, all streams of
+     * a connection take together. 60,000 if left out.
+     */
     age?: number;
     /** `'close'` (if left out) cuts the connection; `'keep'` has everything wait, however much. */
     policy?: 'close' | 'keep';
@@ -169,10 +172,11 @@ declare namespace SSE {
     removeListener(event: 'close', listener: () => void): this;
     removeListener(event: string | symbol, listener: (...args: any[]) => void): this;
 
-    readonly req: Request;
-    readonly res: Response;
+    /** Node's; over HTTP/2 that of its compatibility API, which has the same methods. */
+    readonly req: IncomingMessage;
+    readonly res: ServerResponse;
 
-    /** From `Last-Event-ID`, or `lastEventId`, `last_event_id` or `evs_last_event_id` in the query; `undefined` if there is none. */
+    /** From `Last-Event-ID`, or `lastEventId`, `last_event_id` or `evs_last_event_id` in the query; `undefined` if there is none, or one that no event can have. */
     readonly lastEventId: string | undefined;
 
     /** Fulfilled when the stream has ended, with why. Never rejected. */
@@ -186,7 +190,8 @@ declare namespace SSE {
 
     /**
      * Sends an event. One argument that is an object is an event, any other is data; two and more are
-     * `event`, `data`, `id`. Without any, nothing is sent, nor after the end of the stream.
+     * `event`, `data`, `id`. Without any, nothing is sent, nor after the end of the stream. A `TypeError` if
+     * an object has none of the fields of an event.
      */
     send(data: Data | Event): void;
     send(event: string | null | undefined, data: Data, id?: string | number | bigint | null): void;
@@ -195,7 +200,8 @@ declare namespace SSE {
     /**
      * Sends what `source` gives, no faster than the client takes it: each item as {@link send} takes it
      * as its one argument; bytes are UTF-8 that may be cut anywhere. When the client ends, so does the
-     * source. The promise is fulfilled when either has ended, and rejected if the source fails.
+     * source. The promise is fulfilled when either has ended, and rejected if the source fails; then the
+     * {@link SSE}, if the client is one's, emits `'error'` where somebody listens to it, and nobody has to wait for the promise.
      */
     pipe(source: AsyncIterable<Data | Event> | Iterable<Data | Event>, options?: PipeOptions): Promise<void>;
 
@@ -248,7 +254,7 @@ declare namespace SSE {
   }
 
   interface HubOptions {
-    /** A JSON Web Token, or a function that gives one, asked before each request. */
+    /** A JSON Web Token, or a function that gives one, asked before each request. If it throws, so does what asked. */
     token?: string | (() => string | Promise<string>);
   }
 
@@ -263,7 +269,7 @@ declare namespace SSE {
     /**
      * The events of topics, live, as `client.pipe()`, `channel.broadcast()` and `for await` take them.
      * It connects again after a loss, and goes on behind the last event; ends when its topics have ended,
-     * and throws a {@link HubError} if the hub refuses it.
+     * and throws what another time would not mend: a {@link HubError} if the hub refuses it.
      */
     follow(topics: string | string[], options?: FollowOptions): AsyncIterableIterator<Followed>;
   }
@@ -283,6 +289,8 @@ declare namespace SSE {
     last?: number;
     /** Begins with the oldest event that is kept, or with what comes (if left out). */
     from?: 'earliest' | 'latest';
+    /** Told of each loss before the wait for the next connection. If it throws, so does what follows. */
+    onRetry?: (error: Error) => void;
     /** Ends it. */
     signal?: AbortSignal;
   }

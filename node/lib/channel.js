@@ -1,6 +1,6 @@
 'use strict';
 
-const { encode, encodeId, isEvent, isSet } = require('./encode');
+const { encode, encodeId, isSet, toEvent } = require('./encode');
 
 const DEFAULTS = { history: 16_384, historyBytes: 4 * 1024 * 1024, replay: 'latest' };
 
@@ -21,6 +21,8 @@ class Channel {
     this._events = [];
     this._first = 0;
     this._bytes = 0;
+    /** The positions of those that came with an id. */
+    this._named = new Map();
     /** The position of the newest event that is no longer kept. */
     this._trimmed = 0;
     this._isClosed = false;
@@ -39,15 +41,16 @@ class Channel {
     client._channels?.delete(this);
   }
 
-  broadcast(what, { filter } = {}) {
+  broadcast(what, options) {
     if (this._isClosed) throw new Error('the channel was closed: nothing can be broadcast any more');
-    const event = isEvent(what) ? what : { data: what };
+    const event = toEvent(what);
+    const readers = chosen(this._members, options);
     const position = this._log.newest + 1;
     const id = isSet(event.id) ? String(event.id) : this._log.id(position);
     const text = encode(event.event, event.data, id, event.retry);
-    const readers = filter ? [...this._members].filter(filter) : this._members;
     this._log.newest = position;
-    this._keep({ position, id, text, bytes: Buffer.byteLength(text), filter });
+    if (isSet(event.id)) this._named.set(id, position);
+    this._keep({ position, id, text, bytes: Buffer.byteLength(text), filter: options?.filter });
     for (const client of readers) {
       client._knowsPlace = true;
       client._write(text);
@@ -80,7 +83,8 @@ class Channel {
   }
 
   _dropOldest() {
-    const { position, bytes } = this._events[this._first];
+    const { position, id, bytes } = this._events[this._first];
+    if (this._named.get(id) === position) this._named.delete(id);
     this._events[this._first++] = undefined;
     this._bytes -= bytes;
     this._trimmed = position;
@@ -105,8 +109,8 @@ class Channel {
 
   /** The position of an event's id, or why there is none to go on from. */
   _find(id) {
-    const named = this._events.findLast((event) => event?.id === id);
-    if (named) return named.position;
+    const named = this._named.get(id);
+    if (named !== undefined) return named;
     const position = this._log.position(id);
     if (position === undefined || position > this._log.newest) return 'unknown';
     return position < this._trimmed ? 'expired' : position;
@@ -131,13 +135,14 @@ function joinAll(client, channels) {
   if (joined.length === 0 || client._end !== undefined) return;
   client._channels ??= new Set();
   const replays = joined.map((channel) => ({ channel, ...channel._replayFor(client) }));
+  // Before it is in them: a filter may throw.
+  const events = replays.flatMap((replay) => replay.events).filter(({ filter }) => !filter || filter(client));
   for (const channel of joined) {
     channel._known.add(client);
     channel._members.add(client);
     client._channels.add(channel);
   }
   const gaps = replays.filter(({ missing }) => missing).map((replay) => gapOf(replay, client));
-  const events = replays.flatMap((replay) => replay.events).filter(({ filter }) => !filter || filter(client));
   if (joined.length > 1) events.sort((a, b) => a.position - b.position);
   client._knowsPlace ||= events.length > 0 || (gaps.length > 0 && client._channels.size === 1);
   const text = [...gaps, ...events.map((event) => event.text), ...placeOf(joined[0], client)].join('');
@@ -161,6 +166,12 @@ function placeOf(channel, client) {
   return [encodeId(channel._log.id(channel._log.newest))];
 }
 
+/** For whom of `clients` an event is. */
+function chosen(clients, options = {}) {
+  if (typeof options !== 'object') throw new TypeError('broadcast takes one event and options: broadcast({ event, data })');
+  return options.filter ? [...clients].filter(options.filter) : clients;
+}
+
 function checked(options = {}) {
   const { history, historyBytes, replay } = { ...DEFAULTS, ...options };
   if (!(history >= 0 && historyBytes >= 0)) throw new TypeError("a channel's history and historyBytes are numbers, 0 or more");
@@ -168,4 +179,4 @@ function checked(options = {}) {
   return { history, historyBytes, replay };
 }
 
-module.exports = { Channel, joinAll };
+module.exports = { Channel, chosen, joinAll };

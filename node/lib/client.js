@@ -2,8 +2,9 @@
 
 const { EventEmitter } = require('node:events');
 const querystring = require('node:querystring');
-const { encodeOnce, encodeRetry, isEvent } = require('./encode');
+const { encodeOnce, encodeRetry, isEvent, toEvent } = require('./encode');
 const { joinAll } = require('./channel');
+const connection = require('./connection');
 const { deferred } = require('./deferred');
 const { pipe } = require('./pipe');
 const { split } = require('./path');
@@ -20,6 +21,8 @@ const HEAD = {
 const { Connection: _, ...HEAD_OF_HTTP2 } = HEAD;
 
 const LAST_EVENT_ID_PARAMETERS = ['lastEventId', 'last_event_id', 'evs_last_event_id'];
+/** No other was ever an event's. */
+const IS_ID = /^[^\r\n\0]+$/;
 
 /** What an unattached client is held to. */
 const UNLIMITED = Object.freeze({ retry: undefined, maxBytes: Infinity, maxAge: Infinity });
@@ -47,14 +50,16 @@ function Client(req, res) {
   this._waitingSince = 0;
   /** The writer takes it over when Node has written everything. */
   this._awaitsTake = false;
-  /** What waited in Node's handle when it was last looked. */
-  this._queued = 0;
+  /** How much its connection had taken when it was last looked. */
+  this._place = 0;
   this._taken = undefined;
   /** Ticks of its SSE since it was last written to. */
   this._quiet = 0;
   this._channels = undefined;
   this._knowsPlace = false;
   res.on('close', () => this._hasEnded());
+  if (connection.hasLeft(req, res)) process.nextTick(() => this._hasEnded());
+  else connection.attend(this);
 }
 
 class Methods extends EventEmitter {
@@ -62,7 +67,7 @@ class Methods extends EventEmitter {
     const header = this.req.headers['last-event-id'];
     if (header) return Buffer.from(header, 'latin1').toString();
     const query = querystring.parse(split(this.req.url).query ?? '');
-    return LAST_EVENT_ID_PARAMETERS.flatMap((name) => query[name] ?? []).find((id) => id !== '');
+    return LAST_EVENT_ID_PARAMETERS.flatMap((name) => query[name] ?? []).find((id) => IS_ID.test(id));
   }
 
   get closed() {
@@ -87,12 +92,7 @@ class Methods extends EventEmitter {
   send(event, data, id) {
     if (arguments.length === 0) return;
     let retry;
-    if (isEvent(event)) {
-      ({ event, data, id, retry } = event);
-    } else if (arguments.length === 1) {
-      data = event;
-      event = undefined;
-    }
+    if (arguments.length === 1 || isEvent(event)) ({ event, data, id, retry } = toEvent(event));
     this._write(encodeOnce(event, data, id, retry));
   }
 
@@ -131,10 +131,12 @@ class Methods extends EventEmitter {
   /** Whether it has taken nothing for too long. */
   _look(now) {
     if (this._waitingSince === 0) return;
-    const queued = this.req.socket?._handle?.writeQueueSize ?? 0;
-    if (queued !== this._queued) this._waitingSince = now;
+    const place = connection.taken(this.req);
+    // Whoever wraps `res.write` may lose what tells that it was taken.
+    if (backlog(this.res) === 0) this._waitingSince = 0;
+    else if (place !== this._place) this._waitingSince = now;
     else if (now - this._waitingSince > this._settings.maxAge) this._cut('lagged');
-    this._queued = queued;
+    this._place = place;
   }
 
   /** What tells that this write was taken, if none is watched yet. */
@@ -148,10 +150,11 @@ class Methods extends EventEmitter {
     return this._taken;
   }
 
-  /** Ends the connection, whatever there is to be written. */
+  /** Ends the connection, whatever there is to be written; a response that waits for its turn tells nothing of it. */
   _cut(end) {
     this._end = end;
     this.res.destroy();
+    if (this.res.socket === null) this._hasEnded();
   }
 
   /** Fulfilled when it can take more, or has ended; `undefined` if it can at once. */
@@ -165,9 +168,11 @@ class Methods extends EventEmitter {
   }
 
   _hasEnded() {
+    if (this._isOver) return;
     this._end ??= this.res.writableEnded ? 'closed' : 'gone';
     this._isOver = true;
     for (const channel of this._channels ?? []) channel.leave(this);
+    connection.forget(this);
     this._sse?._forget(this);
     this._closed?.fulfil(this._end);
     this.emit('close');

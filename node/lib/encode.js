@@ -5,9 +5,18 @@ const { TextDecoder } = require('node:util');
 const LINE_END = /\r\n|\r|\n/;
 const LINE_ENDS = /\r\n|\r|\n/g;
 
+const FIELDS = ['event', 'data', 'id', 'retry'];
+
 /** Whether an argument is an event, and not the data of one. */
 function isEvent(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
+}
+
+/** What one argument means: an event, or the data of one. */
+function toEvent(value) {
+  if (!isEvent(value)) return { data: value };
+  if (!FIELDS.some((name) => name in value)) throw new TypeError(`an event has ${FIELDS.join(', ')}: an object that is data is sent as { data }`);
+  return value;
 }
 
 /** One event as it goes over the wire. A `TypeError` if that would be another event than was meant. */
@@ -81,4 +90,4 @@ function isPrimitive(value) {
   return (typeof value !== 'object' && typeof value !== 'function') || value === null;
 }
 
-module.exports = { encode, encodeId, encodeOnce, encodeRetry, isEvent, isSet, toText };
+module.exports = { encode, encodeId, encodeOnce, encodeRetry, isEvent, isSet, toEvent, toText };

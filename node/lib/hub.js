@@ -2,7 +2,7 @@
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Decoder } = require('./decode');
-const { isEvent, toText } = require('./encode');
+const { toEvent, toText } = require('./encode');
 
 /** What is waited for before a connection is tried again, in milliseconds: doubled each time, up to the longest. */
 const FIRST_WAIT = 1_000;
@@ -10,6 +10,9 @@ const LONGEST_WAIT = 30_000;
 
 /** A busy hub, and one that is slow, may answer another time. */
 const PASSING = [408, 425, 429];
+
+/** No hub gives a longer id: of one that a client made up, the beginning is as unknown, and fits in a request. */
+const LONGEST_ID = 1024;
 
 /** What a hub says when the token does: no event of a topic, so it has no id. */
 const EXPIRED = 'expired';
@@ -25,14 +28,14 @@ class HubError extends Error {
 /** A fanfare hub, over HTTP. */
 class Hub {
   constructor(url, { token } = {}, signal) {
-    this._url = new URL(url).href.replace(/\/+$/, '');
+    this._url = checked(new URL(url)).href.replace(/\/+$/, '');
     this._token = token;
     /** Its SSE is closed. */
     this._signal = signal;
   }
 
   async publish(topic, what, { idempotencyKey, end, signal } = {}) {
-    const { event, data, retry } = isEvent(what) ? what : { data: what };
+    const { event, data, retry } = toEvent(what);
     const url = this._address([topic], { event: event || undefined, retry: retry ?? undefined, end: end ? true : undefined });
     const headers = await this._headers(idempotencyKey ? { 'Idempotency-Key': idempotencyKey } : {});
     const response = await fetch(url, { method: 'POST', headers, body: toText(data), signal });
@@ -70,30 +73,31 @@ class Hub {
     }
   }
 
-  async *_events(topics, { lastEventId, last, from }, signal) {
-    const place = { lastEventId: lastEventId ?? '', retry: FIRST_WAIT, losses: 0 };
+  async *_events(topics, { lastEventId, last, from, onRetry }, signal) {
+    const place = { lastEventId: String(lastEventId ?? '').slice(0, LONGEST_ID), retry: FIRST_WAIT, losses: 0 };
     while (!signal.aborted) {
+      let loss = new Error('the hub has ended the stream');
+      const request = await this._request(topics, place, { last, from }, signal);
       try {
-        const response = await this._open(topics, place, { last, from }, signal);
+        const response = await open(request);
         if (response.status === 204) return;
         yield* read(response, place);
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof HubError) throw error;
+        if (!isPassing(error)) throw error;
+        loss = error;
       }
+      onRetry?.(loss);
       await sleep(backoff(place), undefined, { signal }).catch(() => {});
     }
   }
 
-  /** A stream; what is passing fails as a broken connection does. */
-  async _open(topics, { lastEventId }, start, signal) {
+  /** What fails here, as a token that is no header, would fail each time. */
+  async _request(topics, { lastEventId }, start, signal) {
     // In the query, because an id that came from a client may be no header.
     const url = this._address(topics, lastEventId ? { lastEventId } : start);
     const headers = await this._headers({ Accept: 'text/event-stream' });
-    const response = await fetch(url, { headers, signal });
-    if (response.ok) return response;
-    const error = await refusal(response);
-    throw response.status >= 500 || PASSING.includes(response.status) ? new Error(error.message) : error;
+    return new Request(url, { headers, signal });
   }
 
   _address(topics, parameters) {
@@ -109,6 +113,23 @@ class Hub {
     const token = typeof this._token === 'function' ? await this._token() : this._token;
     return token ? { ...headers, Authorization: `Bearer ${token}` } : headers;
   }
+}
+
+function checked(url) {
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TypeError(`a hub's address begins with http:// or https://, not ${url.protocol}`);
+  return url;
+}
+
+async function open(request) {
+  const response = await fetch(request);
+  if (response.ok) return response;
+  throw await refusal(response);
+}
+
+/** Whether it may be otherwise another time. `fetch` has a `TypeError` for whatever happens to a connection. */
+function isPassing(error) {
+  if (error instanceof HubError) return error.status >= 500 || PASSING.includes(error.status);
+  return error instanceof TypeError;
 }
 
 async function* read(response, place) {

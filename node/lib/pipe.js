@@ -2,8 +2,17 @@
 
 const { setImmediate } = require('node:timers/promises');
 
-/** Sends what a source gives as fast as the client takes it, until either ends. */
-async function pipe(source, client, { end = false } = {}) {
+/**
+ * Sends what a source gives as fast as the client takes it, until either ends. A source that fails does not end the
+ * process if nobody waits for this: the SSE is told.
+ */
+function pipe(source, client, options) {
+  const piped = sendFrom(source, client, options);
+  if (client._sse) piped.catch((error) => client._sse._tell(error));
+  return piped;
+}
+
+async function sendFrom(source, client, { end = false } = {}) {
   const items = (source[Symbol.asyncIterator] ?? source[Symbol.iterator]).call(source);
   try {
     if (!(await sendAll(items, client))) await letGo(source, items);
@@ -21,12 +30,19 @@ async function sendAll(items, client) {
   while (client._end === undefined) {
     const item = await next(items.next());
     if (client._end !== undefined) break;
-    if (item.done) return true;
-    const { value } = item;
-    client.send(value instanceof Uint8Array ? decoder.decode(value, { stream: true }) : value);
+    const { done, value } = item;
+    if (done) sendText(client, decoder.decode());
+    else if (value instanceof Uint8Array) sendText(client, decoder.decode(value, { stream: true }));
+    else client.send(value);
+    if (done) return true;
     await client._whenReady();
   }
   return false;
+}
+
+/** Of bytes that end within a character there may be none yet. */
+function sendText(client, text) {
+  if (text !== '') client.send(text);
 }
 
 /**

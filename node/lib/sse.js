@@ -2,8 +2,9 @@
 
 const { EventEmitter } = require('node:events');
 const querystring = require('node:querystring');
-const { encode, encodeRetry, isEvent } = require('./encode');
-const { Channel } = require('./channel');
+const { encode, encodeRetry, toEvent } = require('./encode');
+const { Channel, chosen } = require('./channel');
+const { hasLeft } = require('./connection');
 const { Hub } = require('./hub');
 const { Log } = require('./log');
 const { matches, split, toPattern } = require('./path');
@@ -54,10 +55,10 @@ class Methods extends EventEmitter {
     return matches(path, toPattern(pattern));
   }
 
-  broadcast(what, { filter } = {}) {
-    const { event, data, id, retry } = isEvent(what) ? what : { data: what };
+  broadcast(what, options) {
+    const { event, data, id, retry } = toEvent(what);
+    const readers = chosen(this.clients, options);
     const text = encode(event, data, id, retry);
-    const readers = filter ? [...this.clients].filter(filter) : this.clients;
     let count = 0;
     for (const client of readers) {
       client._write(text);
@@ -90,14 +91,15 @@ class Methods extends EventEmitter {
     const passOn = (req, res) => others.forEach((listener) => listener.call(server, req, res));
     const answer = (req, res, query, isMeant) => (isMeant ? this._accept(req, res, query) : passOn(req, res));
     const answerLater = (req, res, query, isMeant) => {
-      if (!hasLeft(res)) answer(req, res, query, isMeant);
+      if (!hasLeft(req, res)) answer(req, res, query, isMeant);
     };
     server.removeAllListeners('request');
     server.on('request', (req, res) => {
       const { path, query } = split(req.url);
       const isMeant = this.matchesPath(path, pattern) && verifyRequest(req);
       if (typeof isMeant?.then !== 'function') answer(req, res, query, isMeant);
-      else isMeant.then((it) => answerLater(req, res, query, it), (error) => this._fail(req, res, error));
+      // On a later tick, because what a listener throws is no rejection.
+      else isMeant.then((it) => process.nextTick(answerLater, req, res, query, it), (error) => this._fail(req, res, error));
     });
   }
 
@@ -109,6 +111,11 @@ class Methods extends EventEmitter {
   /** A request could not be verified. */
   _fail(req, res, error) {
     refuse(req, res, 500, 'the request could not be verified');
+    this._tell(error);
+  }
+
+  /** Nobody has to listen. */
+  _tell(error) {
     if (this.listenerCount('error') > 0) this.emit('error', error);
   }
 
@@ -119,7 +126,7 @@ class Methods extends EventEmitter {
       leaveConnection(client);
       client.close();
     }
-    const cut = setTimeout(() => clients.forEach((client) => client.res.destroy()), grace);
+    const cut = setTimeout(() => clients.forEach((client) => client._cut('closed')), grace);
     await Promise.all(clients.map((client) => client.closed));
     clearTimeout(cut);
   }
@@ -148,11 +155,6 @@ class Methods extends EventEmitter {
       if (++client._quiet > quietTicks) client._write(COMMENT);
     }
   }
-}
-
-/** In HTTP/2 the stream tells. */
-function hasLeft(res) {
-  return res.destroyed || res.stream?.destroyed === true;
 }
 
 function refuse(req, res, status, reason) {

@@ -110,6 +110,21 @@ suite('verifyRequest', { concurrency: true }, () => {
     assert.equal(sse.clients.size, 0)
   })
 
+  test('that answers later has listeners throw as ever', oursOnly, async t => {
+    const { sse, ask } = await streams(t, { options: { verifyRequest: async () => true } })
+    const fault = new Error('on purpose')
+    sse.on('connection', () => {
+      throw fault
+    })
+    // Those of the test runner would take it for a failure.
+    const others = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    const thrown = once(process, 'uncaughtException')
+    thrown.finally(() => others.forEach(listener => process.on('uncaughtException', listener)))
+    await ask('/sse')
+    assert.deepEqual(await thrown, [fault, 'uncaughtException'])
+  })
+
   test('is no matter where it is null', async t => {
     const { ask } = await streams(t, { options: { path: '/sse', verifyRequest: null } })
     assert.equal((await ask('/sse')).headers['content-type'], STREAM)

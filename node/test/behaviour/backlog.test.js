@@ -40,6 +40,16 @@ suite('a client that does not read', { concurrency: true, ...oursOnly }, () => {
     await fast.answer.until('data: end\n\n')
   })
 
+  for (const kind of ['https', 'http2 over TLS', 'http2 in clear']) {
+    test(`is cut off then on ${kind}, too`, async t => {
+      const { join } = await streams(t, { kind, options: { maxBacklog: { age: 100 } } })
+      const { client, answer } = await join()
+      answer.body.pause()
+      for (let count = 0; count < 200; count++) client.send(LARGE)
+      assert.equal(await client.closed, 'lagged')
+    })
+  }
+
   test('is kept, with all that it is sent, where the policy says so', async t => {
     const { sse, slow, stalled } = await two(t, { bytes: 1000, age: 10, policy: 'keep' })
     for (let count = 0; count < 100; count++) sse.broadcast(LARGE)
@@ -83,6 +93,48 @@ suite('a client that does not read', { concurrency: true, ...oursOnly }, () => {
     assert.ok(!sse.clients.has(slow))
   })
 })
+
+suite('a client that reads', { concurrency: true, ...oursOnly }, () => {
+  for (const kind of ['http', 'https', 'http2 over TLS', 'http2 in clear']) {
+    test(`slowly, but steadily, is not cut off in the midst of a large event, on ${kind}`, async t => {
+      const { join } = await streams(t, { kind, options: { maxBacklog: { age: 500 } } })
+      const { client, answer } = await join()
+      readSlowly(t, answer.body)
+      client.send('x'.repeat(24_000_000))
+      client.close()
+      await answer.untilEnd()
+      assert.equal(answer.text.length, ':ok\n\ndata: \n\n'.length + 24_000_000)
+      assert.equal(await client.closed, 'closed')
+    })
+  }
+
+  test('is not cut off where a wrapped res.write forgets to tell', async t => {
+    const { sse, server, ask } = await streams(t, { options: { path: '/never', maxBacklog: { age: 60 } } })
+    server.removeAllListeners('request')
+    server.on('request', (request, response) => {
+      const { write } = response
+      response.write = chunk => write.call(response, chunk)
+      sse.handleRequest(request, response)
+    })
+    const answer = await ask('/sse')
+    const [client] = sse.clients
+    const timer = setInterval(() => client.send('tick'), 10)
+    t.after(() => clearInterval(timer))
+    await answer.until(/(data: tick\n\n){40}/)
+    assert.ok(sse.clients.has(client))
+  })
+})
+
+/** Takes 200 kB each 25 ms. */
+function readSlowly(t, body) {
+  let left = 0
+  body.on('data', text => (left -= text.length) < 0 && body.pause())
+  const timer = setInterval(() => {
+    left = 200_000
+    body.resume()
+  }, 25)
+  t.after(() => clearInterval(timer))
+}
 
 async function sendUntil(sse, client) {
   let [sent, hasLeft] = [0, false]

@@ -28,6 +28,18 @@ suite('broadcast', { concurrency: true, ...oursOnly }, () => {
     }
   })
 
+  test('takes one event, and no name before it', async t => {
+    const { sse, members: [{ client, answer }] } = await joined(t, 1)
+    const channel = sse.channel()
+    channel.join(client)
+    for (const to of [sse, channel]) {
+      assert.throws(() => to.broadcast('tick', 'data'), { name: 'TypeError', message: /broadcast takes one event/ })
+      assert.throws(() => to.broadcast({ at: 1 }), TypeError)
+    }
+    sse.broadcast('end')
+    assert.doesNotMatch(await answer.until('end'), /tick/)
+  })
+
   test('to nobody', async t => {
     const { sse } = await streams(t)
     assert.equal(sse.broadcast('nobody'), 0)

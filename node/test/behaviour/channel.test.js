@@ -206,6 +206,35 @@ suite('who resumes', { concurrency: true, ...oursOnly }, () => {
     assert.doesNotMatch(await bob.answer.until('for all'), /for Ada/)
   })
 
+  test('is not in it if a filter throws, and can join once more', async t => {
+    const { sse, ask } = await streams(t)
+    const news = sse.channel('news', { replay: 'earliest' })
+    news.broadcast('one', { filter: client => client.user.mayRead })
+    sse.on('connection', client => {
+      assert.throws(() => news.join(client), TypeError)
+      assert.equal(news.size, 0)
+      client.user = { mayRead: true }
+      news.join(client)
+    })
+    await (await ask('/sse')).until('data: one\n\n')
+  })
+
+  test('behind an id that came twice, or looks like one of the channels', async t => {
+    const { news, resume } = await channels(t, { options: { history: 4 } })
+    const early = news.broadcast('dropped')
+    news.broadcast({ data: 'dropped too', id: 'gone' })
+    news.broadcast({ data: 'one', id: 'twice' })
+    news.broadcast('two')
+    news.broadcast({ data: 'three', id: 'twice' })
+    news.broadcast({ data: 'four', id: early })
+    const all = async id => [...(await (await resume(id)).answer.until('four')).matchAll(/^data: (.*)$/gm)].map(([, data]) => data)
+    assert.deepEqual(await all('twice'), ['four'])
+    assert.match((await all('gone'))[0], /"unknown"/)
+    const { answer } = await resume(early)
+    news.broadcast('five')
+    assert.doesNotMatch(await answer.until('five'), /four|gap/)
+  })
+
   test('misses nothing between history and what comes', async t => {
     const { news, resume } = await channels(t)
     const first = news.broadcast('0')

@@ -21,6 +21,10 @@ suite('lastEventId', { concurrency: true, ...oursOnly }, () => {
     ['of the query by a polyfill', '/sse?evs_last_event_id=abc', {}, 'abc'],
     ['of the header before that of the query', '/sse?lastEventId=old', { 'Last-Event-ID': 'new' }, 'new'],
     ['empty is none', '/sse?lastEventId=', {}, undefined],
+    ['with LF, which no event can have', '/sse?lastEventId=a%0Ab', {}, undefined],
+    ['with CR', '/sse?lastEventId=a%0Db', {}, undefined],
+    ['with NUL', '/sse?lastEventId=a%00b', {}, undefined],
+    ['behind one that no event can have', '/sse?lastEventId=%0A&last_event_id=abc', {}, 'abc'],
   ]) {
     test(name, async t => {
       const { join } = await streams(t)

@@ -1,10 +1,12 @@
 // A fanfare hub, published to and followed.
 
 import assert from 'node:assert/strict'
+import http from 'node:http'
 import { suite, test } from 'node:test'
 
 import { serve } from '../../../tests/browser/example.mjs'
 import { proxy } from '../../../tests/browser/proxy.mjs'
+import { listen } from '../support/hosts.js'
 import { streams } from '../support/streams.js'
 import { oursOnly } from '../support/subject.js'
 
@@ -13,6 +15,13 @@ async function withHub(t, ...args) {
   const made = await streams(t)
   t.after(() => made.sse.close?.())
   return { ...made, url: server.url, hubServer: server, hub: made.sse.hub(server.url) }
+}
+
+/** What answers as `listener` does, in the place of a hub. */
+async function standIn(t, listener) {
+  const server = http.createServer(listener)
+  await listen(t, server)
+  return `http://127.0.0.1:${server.address().port}`
 }
 
 /** The next `count` events. */
@@ -98,6 +107,60 @@ suite('a hub', { concurrency: true, ...oursOnly }, () => {
     const { hub } = await withHub(t)
     await assert.rejects(hub.publish('not/a topic\n', 'x'), { name: 'HubError' })
     await assert.rejects(hub.follow('not a topic\n').next(), { name: 'HubError' })
+  })
+
+  test('that refuses a client its topic ends no process', async t => {
+    const { hub, sse, join } = await withHub(t)
+    const told = new Promise(done => sse.on('error', done))
+    const { client, answer } = await join()
+    client.pipe(hub.follow('not a topic\n'))
+    assert.equal((await told).name, 'HubError')
+    client.send('and on')
+    await answer.until('and on')
+  })
+
+  test('is asked for a place of a client, however long', async t => {
+    const { hub } = await withHub(t)
+    await hub.publish('news', 'one')
+    for (const lastEventId of ['"'.repeat(12_000), '中'.repeat(12_000)]) {
+      const [gap] = await take(hub.follow('news', { lastEventId }), 1)
+      assert.equal(gap.event, 'gap')
+    }
+  })
+
+  for (const url of ['localhost:9999', 'ftp://hub.example']) {
+    test(`is not at ${url}`, async t => {
+      const { sse } = await streams(t)
+      assert.throws(() => sse.hub(url), { name: 'TypeError', message: /http/ })
+    })
+  }
+
+  test('is not asked again with what never works', async t => {
+    const { sse } = await streams(t)
+    const url = await standIn(t, (request, response) => response.writeHead(503).end())
+    const throwing = () => {
+      throw new Error('no token')
+    }
+    await assert.rejects(sse.hub(url, { token: throwing }).follow('news').next(), /no token/)
+    await assert.rejects(sse.hub(url, { token: 'a\nb' }).follow('news').next(), TypeError)
+  })
+
+  test('tells of each loss, and what is thrown then ends it', async t => {
+    const { sse } = await streams(t)
+    const answers = [
+      response => response.destroy(),
+      response => response.writeHead(503).end('{"detail":"busy"}'),
+      response => response.end('retry: 1\n\n'),
+    ]
+    const url = await standIn(t, (request, response) => answers.pop()(response))
+    const losses = []
+    const onRetry = error => {
+      losses.push(error.message)
+      if (answers.length === 0) throw error
+    }
+    await assert.rejects(sse.hub(url).follow('news', { onRetry }).next(), TypeError)
+    assert.deepEqual(losses.slice(0, 2), ['the hub has ended the stream', 'busy'])
+    assert.equal(losses.length, 3)
   })
 
   test('that is not there: publishing fails, and a signal ends following', async t => {

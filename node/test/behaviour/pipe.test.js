@@ -1,6 +1,7 @@
 // Iterables and readable streams that are piped to a client.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { PassThrough, Readable } from 'node:stream'
 import { suite, test } from 'node:test'
 
@@ -91,6 +92,29 @@ suite('pipe', { concurrency: true, ...oursOnly }, () => {
     client.send('end')
     const text = [...(await answer.until('end\n\n')).matchAll(/data: (.*)\n/g)].map(([, data]) => data)
     assert.equal(text.slice(0, -1).join(''), 'zwölf 🎉 十二')
+  })
+
+  test('sends nothing for bytes in which no character ends, and what is left of one at the end', async t => {
+    const { join } = await streams(t)
+    const { client, answer } = await join()
+    const [euro, cut] = [Buffer.from('€'), Buffer.from('€').subarray(0, 2)]
+    await client.pipe([euro.subarray(0, 1), euro.subarray(1), cut])
+    client.send('end')
+    assert.equal(await answer.until('end\n\n'), ':ok\n\ndata: €\n\ndata: \ufffd\n\ndata: end\n\n')
+  })
+
+  test('of a source that fails ends no process, and is told to who listens', async t => {
+    const { sse, join } = await streams(t)
+    const fault = new Error('on purpose')
+    const failing = () => Readable.from((async function* () { throw fault })())
+    const { client, answer } = await join()
+    client.pipe(failing())
+    await new Promise(setImmediate)
+    const told = once(sse, 'error').catch(error => [error])
+    client.pipe(failing())
+    assert.deepEqual(await told, [fault])
+    client.send('and on')
+    await answer.until('and on')
   })
 
   test('goes no faster than the client takes it', async t => {

@@ -68,7 +68,7 @@ suite('where the original throws or leaves out, the whole event is sent', { conc
       ['an event with undefined', ['ping', undefined], 'event: ping\ndata: \n\n'],
       ['an event with null', ['ping', null], 'event: ping\ndata: \n\n'],
       ['an event with an empty string', ['ping', ''], 'event: ping\ndata: \n\n'],
-      ['an object without anything', [{}], 'data: \n\n'],
+      ['an event whose data is undefined', [{ data: undefined }], 'data: \n\n'],
       ['an id of zero', ['e', 'd', 0], 'event: e\nid: 0\ndata: d\n\n'],
       ['an id of zero in an object', [{ data: 'd', id: 0 }], 'id: 0\ndata: d\n\n'],
       ['retry of zero', [{ data: 'd', retry: 0 }], 'retry: 0\ndata: d\n\n'],
@@ -101,6 +101,19 @@ suite('what would inject a field throws before anything is written', { concurren
       const text = await given(t, client => {
         assert.throws(() => client.send(...args), TypeError)
         client.send('after')
+      })
+      assert.equal(text, 'data: after\n\n')
+    })
+  }
+})
+
+suite('an object that is no event throws, and nothing is written', { concurrency: true, ...oursOnly }, () => {
+  const noEvents = [{}, { at: 1 }, new Date(), new Error('on purpose'), new Map(), new ArrayBuffer(1)]
+  for (const what of noEvents) {
+    test(`${what.constructor.name} ${JSON.stringify(what)}`, async t => {
+      const text = await given(t, client => {
+        assert.throws(() => client.send(what), { name: 'TypeError', message: /an event has event, data, id, retry/ })
+        client.send({ data: 'after' })
       })
       assert.equal(text, 'data: after\n\n')
     })

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { suite, test } from 'node:test'
 
 import { host, hosts } from '../support/hosts.js'
-import { raw } from '../support/raw.js'
+import { get, raw } from '../support/raw.js'
 import { eventually } from '../support/received.js'
 import { streams } from '../support/streams.js'
 import { SSE, oursOnly } from '../support/subject.js'
@@ -68,6 +68,55 @@ suite('sse.close()', { concurrency: true, ...oursOnly }, () => {
     await closed
     await stream.until('0\r\n\r\n')
     assert.equal(stream.text.match(/data: x/g).length, 100)
+  })
+})
+
+suite('a stream that waits on its connection behind another response', { concurrency: true, ...oursOnly }, () => {
+  /** Several requests on one connection, the first of which is not answered. */
+  async function waiting(t, options, count = 20) {
+    const { sse, server, port } = await streams(t, { options })
+    server.removeAllListeners('request')
+    server.on('request', (request, response) => request.url === '/slow' || sse.handleRequest(request, response))
+    const stream = await raw(t, port, get('/slow') + get('/sse').repeat(count))
+    await eventually(() => sse.clients.size === count, 'all requests')
+    return { sse, stream, clients: [...sse.clients] }
+  }
+
+  test('ends with the connection', async t => {
+    const { sse, stream, clients } = await waiting(t)
+    const warnings = []
+    process.on('warning', warning => warnings.push(warning.name))
+    let closes = 0
+    for (const client of clients) client.on('close', () => closes++)
+    stream.socket.destroy()
+    for (const client of clients) assert.equal(await client.closed, 'gone')
+    assert.deepEqual([sse.clients.size, closes, warnings], [0, clients.length, []])
+  })
+
+  test('is cut off when the grace is over', async t => {
+    const { sse, clients } = await waiting(t)
+    await sse.close({ grace: 50 })
+    for (const client of clients) assert.equal(await client.closed, 'closed')
+  })
+
+  test('is cut off when too much waits for it', async t => {
+    const { sse, clients: [client] } = await waiting(t, { maxBacklog: { bytes: 1000 } }, 1)
+    for (let count = 0; count < 3; count++) client.send('x'.repeat(1000))
+    assert.equal(await client.closed, 'lagged')
+    assert.equal(sse.clients.size, 0)
+  })
+
+  test('that is asked for when its connection has ended is over at once', async t => {
+    const { sse, server, port } = await streams(t)
+    server.removeAllListeners('request')
+    const asked = once(server, 'request')
+    const stream = await raw(t, port)
+    const [request, response] = await asked
+    const closed = once(response, 'close')
+    stream.socket.destroy()
+    await closed
+    assert.equal(await sse.handleRequest(request, response).closed, 'gone')
+    assert.equal(sse.clients.size, 0)
   })
 })
 

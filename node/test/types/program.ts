@@ -28,6 +28,8 @@ sse.on('connection', (client, query) => {
   client.send('greeting', { to: name }, 7)
   client.send({ event: 'greeting', data: 'hi', id: 8n, retry: 0 })
   client.send()
+  client.res.write(': by hand\n\n', () => client.res.writeHead(200, { a: 'b' }))
+  client.req.on('data', () => client.req.pause())
   client.on('close', () => console.log(client.req.url, client.res.writableEnded, client.native))
   const id: string | undefined = client.lastEventId
   client.closed.then((end: 'closed' | 'gone' | 'lagged') => console.log(end, id))
@@ -40,7 +42,7 @@ async function follow(client: SSE.Client): Promise<void> {
   await client.pipe(Readable.from(['a']), { end: true })
   const hub: SSE.Hub = sse.hub('http://localhost:8080', { token: async () => 'token' })
   const { id } = await hub.publish('news', { event: 'e', data: [1] }, { idempotencyKey: 'k', end: true })
-  await client.pipe(hub.follow(['news'], { lastEventId: id, signal: AbortSignal.timeout(1000) }))
+  await client.pipe(hub.follow(['news'], { lastEventId: id, signal: AbortSignal.timeout(1000), onRetry: error => console.log(error.cause) }))
   for await (const { event, data } of hub.follow('news', { last: 5 })) sse.channel('news').broadcast({ event, data })
 }
 
