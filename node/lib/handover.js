@@ -1,10 +1,11 @@
 'use strict';
 
 const { ServerResponse } = require('node:http');
+const { isUint8Array } = require('node:util/types');
 const { isMainThread } = require('node:worker_threads');
 const writer = require('./writer');
 
-/** The client of a handle or a response whose methods are replaced. */
+/** The client of a handle, a socket or a response whose methods are replaced. */
 const CLIENT = Symbol('client');
 
 /** Clients that will be taken over. */
@@ -30,6 +31,7 @@ function take(client) {
   // Node sees no writes any more, and would take the stream for idle.
   socket.setTimeout(0);
   override(handle, client, handle.reset ? TCP_METHODS : PIPE_METHODS);
+  override(socket, client, SOCKET_METHODS);
   override(res, client, RESPONSE_METHODS);
 }
 
@@ -47,6 +49,8 @@ function isPlain(req, res) {
     (handle?.constructor.name === 'TCP' || handle?.constructor.name === 'Pipe') &&
     handle.fd >= 0 &&
     !Object.hasOwn(handle, 'close') &&
+    !Object.hasOwn(socket, 'write') &&
+    !Object.hasOwn(socket, 'end') &&
     res.write === ServerResponse.prototype.write &&
     res.end === ServerResponse.prototype.end
   );
@@ -59,6 +63,7 @@ function giveBack(client) {
   const { socket } = res;
   const { bytes, texts } = writer.giveBack(client);
   restore(socket._handle, TCP_METHODS);
+  restore(socket, SOCKET_METHODS);
   restore(res, RESPONSE_METHODS);
   if (bytes === null) res.destroy();
   else if (bytes.length > 0) socket.write(bytes, client._watch());
@@ -70,8 +75,12 @@ function override(object, client, methods) {
   Object.defineProperties(object, methods);
 }
 
+/** Somebody may have put something else in the place of one. */
 function restore(object, methods) {
-  for (const name of Object.keys(methods)) delete object[name];
+  for (const [name, { value, get }] of Object.entries(methods)) {
+    const own = Object.getOwnPropertyDescriptor(object, name);
+    if (own !== undefined && own.value === value && own.get === get) delete object[name];
+  }
 }
 
 /** The descriptor's number may be that of another connection as soon as it is closed, so it is let go of before. */
@@ -85,15 +94,25 @@ function reset(...args) {
   return Object.getPrototypeOf(this).reset.apply(this, args);
 }
 
-const PIPE_METHODS = { close: { value: close, configurable: true, writable: true } };
-const TCP_METHODS = { ...PIPE_METHODS, reset: { value: reset, configurable: true, writable: true } };
+const PIPE_METHODS = { close: replacing(close) };
+const TCP_METHODS = { ...PIPE_METHODS, reset: replacing(reset) };
+
+/** What goes to the socket past the response's methods, and the socket's end, come behind what was sent. */
+function behindAll(name) {
+  return function (...args) {
+    giveBack(this[CLIENT]);
+    return Object.getPrototypeOf(this)[name].apply(this, args);
+  };
+}
+
+const SOCKET_METHODS = { write: replacing(behindAll('write')), end: replacing(behindAll('end')) };
 
 /** What the application writes by itself must not come between the parts of a frame. */
 function write(chunk, encoding, callback) {
   const client = this[CLIENT];
   if (typeof encoding === 'function') return write.call(this, chunk, undefined, encoding);
-  // Somebody has kept this method.
-  if (!client.native) return Object.getPrototypeOf(this).write.call(this, chunk, encoding, callback);
+  // Somebody has kept this method; or Node refuses what is no chunk.
+  if (!client.native || !isChunk(chunk)) return Object.getPrototypeOf(this).write.call(this, chunk, encoding, callback);
   client._quiet = 0;
   writer.writeBytes(client, typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
   if (callback) writer.whenWritten(client).then(() => callback());
@@ -102,9 +121,12 @@ function write(chunk, encoding, callback) {
   return ready === undefined;
 }
 
-function end(...args) {
-  giveBack(this[CLIENT]);
-  return Object.getPrototypeOf(this).end.apply(this, args);
+function isChunk(value) {
+  return typeof value === 'string' || isUint8Array(value);
+}
+
+function replacing(method) {
+  return { value: method, configurable: true, writable: true };
 }
 
 /** Whoever puts another method in the place of one gets the response back first: all writes shall go there. */
@@ -119,6 +141,6 @@ function yielding(name, method) {
   };
 }
 
-const RESPONSE_METHODS = { write: yielding('write', write), end: yielding('end', end) };
+const RESPONSE_METHODS = { write: yielding('write', write), end: yielding('end', behindAll('end')) };
 
 module.exports = { adopt, giveBack };

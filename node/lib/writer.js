@@ -8,7 +8,8 @@ const NONE = -1;
 /** What the addon tells of a client: `Word` in slot.rs. */
 const READY = 0;
 const LAGGED = 1;
-const LEFT = 2;
+const GONE = 2;
+const LEFT = 3;
 
 /** How many characters a client is given before it is asked whether they are written. */
 const HIGH_WATER_MARK = 64 * 1024;
@@ -41,7 +42,7 @@ function enter(client, descriptor, isChunked, isDuplicated) {
     writer ??= new Writer(hear);
     writer.add(number, descriptor, isChunked, isDuplicated, maxBytes, maxAge);
   } catch {
-    // There are no more threads or descriptors.
+    // There are no more threads or descriptors, or the writer has ended.
     free.push(number);
     return false;
   }
@@ -56,6 +57,7 @@ function hear(number, word) {
   else if (client === undefined) return;
   else if (word === READY) ready(client);
   else if (word === LAGGED) client._cut('lagged');
+  else if (word === GONE) client._cut('gone');
 }
 
 function write(client, text) {
@@ -138,7 +140,7 @@ function takeNewest(client) {
   return texts;
 }
 
-/** Lets go of the descriptor: after this it is not written to any more. */
+/** Lets go of the descriptor, which takes before what it takes at once of what was handed over. */
 function leave(client) {
   const number = client._slot;
   if (number === NONE) return;

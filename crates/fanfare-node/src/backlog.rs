@@ -46,6 +46,12 @@ impl Backlog {
         self.bytes
     }
 
+    /// How many bytes have waited since before the newest frame: that may be large without anybody being slow.
+    pub(crate) fn overdue(&self) -> usize {
+        let newest = self.frames.back().map_or(0, |frame| frame.bytes(self.framing).len());
+        self.bytes.saturating_sub(newest)
+    }
+
     /// What waits, as it is to be written.
     pub(crate) fn rest(&self) -> Vec<u8> {
         self.parts().collect::<Vec<_>>().concat()
@@ -55,11 +61,11 @@ impl Backlog {
         *self = Self::new(self.framing);
     }
 
-    /// Writes what goes into one system call.
-    pub(crate) fn write(&mut self, socket: RawFd) -> io::Result<()> {
+    /// Writes what goes into one system call, and tells how much that was.
+    pub(crate) fn write(&mut self, socket: RawFd) -> io::Result<usize> {
         let written = self.send(socket)?;
         self.advance(written);
-        Ok(())
+        Ok(written)
     }
 
     fn send(&self, socket: RawFd) -> io::Result<usize> {
@@ -125,7 +131,7 @@ mod tests {
         let mut refusals = 0;
         while !backlog.is_empty() {
             match backlog.write(ours.as_raw_fd()) {
-                Ok(()) => continue,
+                Ok(_) => continue,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
             refusals += 1;

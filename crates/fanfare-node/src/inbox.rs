@@ -19,7 +19,7 @@ use crate::{
 pub(crate) const INBOX: Token = Token(usize::MAX);
 
 /// How many bytes may lie in the inbox before whoever brings more waits for the thread to look: it never
-/// waits for anybody, so that is soon.
+/// waits for a socket, so that is within a slice of its work.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// From JavaScript to the thread.
@@ -67,11 +67,15 @@ impl Inbox {
         &self.registry
     }
 
-    /// Puts a command behind the others, and wakes the thread if it is the first.
+    /// Puts a command behind the others, and wakes the thread if it is the first. Where there is none any
+    /// more, it is dropped.
     pub(crate) fn post(&self, command: Command) {
         let mut mail = self.mail();
         while mail.bytes > MAX_BYTES && !self.is_closed() {
             mail = self.wait(mail);
+        }
+        if self.is_closed() {
+            return;
         }
         mail.bytes += command.bytes();
         mail.posted += u64::from(matches!(command, Command::Write { .. }));
@@ -98,7 +102,7 @@ impl Inbox {
         self.progress.notify_all();
     }
 
-    /// Waits until all writes are done that were posted: the thread looks often, so that is soon.
+    /// Waits until all writes are done that were posted: at most for a slice of the thread's work.
     pub(crate) fn settle(&self) {
         let mut mail = self.mail();
         let posted = mail.posted;
@@ -107,7 +111,7 @@ impl Inbox {
         }
     }
 
-    /// The thread is to end at once.
+    /// The thread is to end at once, or has ended.
     pub(crate) fn close(&self) {
         let mail = self.mail();
         self.is_closed.store(true, Ordering::Release);

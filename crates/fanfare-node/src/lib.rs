@@ -75,7 +75,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// The operating system's, if there can be no duplicate.
+    /// The operating system's, if there can be no duplicate; or if the thread has ended.
     #[napi]
     pub fn add(
         &mut self,
@@ -86,6 +86,9 @@ impl Writer {
         max_bytes: f64,
         max_age: f64,
     ) -> Result<()> {
+        if self.inbox.is_closed() {
+            return Err(Error::from_reason("the thread has ended"));
+        }
         let framing = if is_chunked { Framing::Chunked } else { Framing::Plain };
         let limits = Limits { bytes: whole(max_bytes), age: milliseconds(max_age) };
         let slot = if is_duplicated {
@@ -119,17 +122,17 @@ impl Writer {
 
     /// Lets go of a socket that has further to be written to: what it has not taken yet is given back, or
     /// nothing if a part of that is lost. Waits for the thread to look, which it does between any two
-    /// slices of its work.
+    /// slices of its work (`thread.rs`).
     #[napi]
     pub fn give_back(&mut self, number: u32) -> Option<Buffer> {
-        self.inbox.settle();
         self.numbers.leave(number).map(Buffer::from)
     }
 
-    /// Lets go of a socket that is about to be closed. When it returns, its descriptor is not used any more.
+    /// Lets go of a socket that is about to be closed, which is given before what it takes at once. Waits as
+    /// [`give_back`](Self::give_back) does. When it returns, the descriptor is not used any more.
     #[napi]
     pub fn remove(&mut self, number: u32) {
-        self.numbers.leave(number);
+        self.numbers.close(number);
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) enum Word {
     Ready,
     /// It fell behind its limits: nothing is written any more.
     Lagged,
+    /// Its peer is gone: nothing is written any more.
+    Gone,
     /// It was removed, and this is the last that is told of it: its number may be given anew.
     Left,
 }
@@ -66,7 +68,8 @@ impl From<Word> for u32 {
         match word {
             Word::Ready => 0,
             Word::Lagged => 1,
-            Word::Left => 2,
+            Word::Gone => 2,
+            Word::Left => 3,
         }
     }
 }
@@ -95,6 +98,12 @@ impl Slot {
         self.lock().as_mut().map(act)
     }
 
+    /// Leaves a socket that is about to be closed, which takes before that what it takes at once.
+    pub(crate) fn close(&self, registry: &Registry) {
+        self.with(Seat::finish);
+        self.leave(registry);
+    }
+
     /// Rules out any further use of the socket. What still waits for it is given back, or `None` if that
     /// is not all there was.
     pub(crate) fn leave(&self, registry: &Registry) -> Option<Vec<u8>> {
@@ -121,16 +130,28 @@ impl Seat {
         self.backlog.bytes()
     }
 
+    /// How many bytes have waited since before the newest frame.
+    pub(crate) fn overdue(&self) -> usize {
+        self.backlog.overdue()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.backlog.is_empty()
+    }
+
     /// Drops what waits.
     pub(crate) fn give_up(&mut self) {
         self.is_broken = true;
         self.backlog.clear();
     }
 
-    /// Writes what goes into one system call, and tells whether that was all.
-    pub(crate) fn write(&mut self) -> io::Result<bool> {
-        self.backlog.write(self.socket.as_raw_fd())?;
-        Ok(self.backlog.is_empty())
+    /// Writes what goes into one system call, and tells how much that was.
+    pub(crate) fn write(&mut self) -> io::Result<usize> {
+        self.backlog.write(self.socket.as_raw_fd())
+    }
+
+    fn finish(&mut self) {
+        while !self.is_empty() && self.write().is_ok() {}
     }
 
     /// Has the poller tell when the socket takes more.
@@ -191,12 +212,22 @@ impl Numbers {
         self.inbox.post(Command::Enter { number, slot });
     }
 
-    /// As [`Slot::leave`]. Leaving twice is leaving once.
+    /// As [`Slot::leave`], behind what was posted before. Leaving twice is leaving once.
     pub(crate) fn leave(&mut self, number: u32) -> Option<Vec<u8>> {
+        self.remove(number, Slot::leave).flatten()
+    }
+
+    /// As [`Slot::close`], behind what was posted before.
+    pub(crate) fn close(&mut self, number: u32) {
+        self.remove(number, Slot::close);
+    }
+
+    fn remove<T>(&mut self, number: u32, leave: impl FnOnce(&Slot, &Registry) -> T) -> Option<T> {
         let slot = self.slots.get_mut(number as usize)?.take()?;
-        let rest = slot.leave(self.inbox.registry());
+        self.inbox.settle();
+        let left = leave(&slot, self.inbox.registry());
         self.inbox.post(Command::Leave { number });
-        rest
+        Some(left)
     }
 }
 
@@ -256,7 +287,7 @@ mod tests {
             for frame in &frames {
                 seat.put(&Arc::new(Frame::new(frame)));
             }
-            while seat.write().is_ok() {}
+            seat.finish();
         });
 
         let rest = slot.leave(poll.registry()).unwrap();
@@ -270,6 +301,21 @@ mod tests {
             .flat_map(|frame| [b"c350\r\n".as_slice(), frame, b"\r\n"].concat())
             .collect();
         assert!(stream == expected);
+    }
+
+    #[test]
+    fn what_the_socket_takes_at_once_is_written_before_it_is_closed() {
+        let poll = Poll::new().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let slot = Slot::borrow(ours.as_raw_fd(), Framing::Plain, UNLIMITED);
+        for _ in 0..200 {
+            slot.with(|seat| seat.put(&Arc::new(Frame::new(b"word"))));
+        }
+        slot.close(poll.registry());
+        drop(ours);
+        let mut received = vec![];
+        theirs.read_to_end(&mut received).unwrap();
+        assert!(received == b"word".repeat(200));
     }
 
     #[test]

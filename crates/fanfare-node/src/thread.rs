@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     io, mem,
     sync::Arc,
-    thread::{Builder, JoinHandle},
+    thread::{self, Builder, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -21,11 +21,12 @@ const LOOK: Duration = Duration::from_millis(100);
 
 const EVENTS: usize = 1024;
 
-/// How many sockets are written to before it is looked what is new: so JavaScript never waits for long, and what
-/// comes meanwhile goes out together with what is there.
+/// How many sockets are written to before it is looked what is new, and at most about how many bytes: so
+/// JavaScript never waits for long, and what comes meanwhile goes out together with what is there.
 const SLICE: usize = 256;
+const SLICE_BYTES: usize = 1024 * 1024;
 
-struct Writer<T> {
+struct Writer<T: Fn(u32, Word)> {
     inbox: Arc<Inbox>,
     clients: Vec<Option<Client>>,
     /// Who has been given something that is not yet tried.
@@ -47,12 +48,18 @@ struct Client {
     is_asked: bool,
     /// It is among the given.
     is_given: bool,
+    /// Its socket took no more, and the poller has not told that it does again.
+    is_full: bool,
 }
 
 /// How a socket took what waited for it.
 enum Took {
     Everything,
+    /// It may take more: others are to have their turn.
+    Enough,
+    /// It takes no more.
     NotAll,
+    /// Its peer is gone.
     Nothing,
 }
 
@@ -62,20 +69,24 @@ pub(crate) fn start(
 ) -> io::Result<(Arc<Inbox>, JoinHandle<()>)> {
     let poll = Poll::new()?;
     let inbox = Arc::new(Inbox::new(poll.registry())?);
-    let writer = Writer {
-        inbox: inbox.clone(),
-        clients: vec![],
-        given: VecDeque::new(),
-        blocked: BTreeSet::new(),
-        looked: Instant::now(),
-        now: Instant::now(),
-        tell,
-    };
+    let writer = Writer::new(inbox.clone(), tell);
     let thread = Builder::new().name("sse-writer".into()).spawn(move || writer.run(poll))?;
     Ok((inbox, thread))
 }
 
 impl<T: Fn(u32, Word)> Writer<T> {
+    fn new(inbox: Arc<Inbox>, tell: T) -> Self {
+        Self {
+            inbox,
+            clients: vec![],
+            given: VecDeque::new(),
+            blocked: BTreeSet::new(),
+            looked: Instant::now(),
+            now: Instant::now(),
+            tell,
+        }
+    }
+
     fn run(mut self, mut poll: Poll) {
         let mut events = Events::with_capacity(EVENTS);
         let mut commands = vec![];
@@ -86,10 +97,10 @@ impl<T: Fn(u32, Word)> Writer<T> {
             let posted = self.inbox.take(&mut commands);
             commands.drain(..).for_each(|command| self.obey(command));
             self.inbox.done(posted);
-            self.give();
             for event in events.iter().filter(|event| event.token() != INBOX) {
                 self.go_on(event.token());
             }
+            self.give();
             self.look();
         }
     }
@@ -144,55 +155,64 @@ impl<T: Fn(u32, Word)> Writer<T> {
         (self.tell)(number, Word::Left);
     }
 
-    /// Writes to some of those who have been given something.
+    /// A socket takes more.
+    fn go_on(&mut self, Token(index): Token) {
+        let Ok(number) = u32::try_from(index) else { return };
+        if let Some(Some(client)) = self.clients.get_mut(index) {
+            client.is_full = false;
+            client.note(number, &mut self.given);
+        }
+    }
+
+    /// Writes to some of those who have been given something, or take more.
     fn give(&mut self) {
+        let mut budget = SLICE_BYTES;
         for _ in 0..SLICE {
             let Some(number) = self.given.pop_front() else { return };
-            self.visit(number);
+            self.visit(number, &mut budget);
+            if budget == 0 {
+                return;
+            }
         }
     }
 
-    fn visit(&mut self, number: u32) {
+    fn visit(&mut self, number: u32, budget: &mut usize) {
         let Some(Some(client)) = self.clients.get_mut(number as usize) else { return };
         client.is_given = false;
-        if self.blocked.contains(&number) {
+        if client.is_full {
             self.check(number);
         } else {
-            self.write(number);
+            self.write(number, budget);
         }
     }
 
-    fn go_on(&mut self, Token(number): Token) {
-        let Ok(number) = u32::try_from(number) else { return };
-        if self.blocked.contains(&number) {
-            self.write(number);
-        }
-    }
-
-    fn write(&mut self, number: u32) {
+    fn write(&mut self, number: u32, budget: &mut usize) {
         let Some(Some(client)) = self.clients.get_mut(number as usize) else { return };
-        match client.write(self.now) {
+        match client.write(self.now, budget) {
+            Took::Enough => {
+                client.note(number, &mut self.given);
+                self.check(number);
+            }
             Took::NotAll => {
+                client.is_full = true;
                 self.blocked.insert(number);
                 let (registry, token) = (self.inbox.registry(), Token(number as usize));
                 match client.slot.with(|seat| seat.watch(registry, token)) {
                     // What cannot be watched would wait for ever.
-                    Some(Err(_)) => self.lag(number),
+                    Some(Err(_)) => self.cut(number, Word::Lagged),
                     Some(Ok(())) | None => self.check(number),
                 }
             }
             Took::Everything => self.settle(number),
-            // Node will find the peer gone.
-            Took::Nothing => {
-                client.slot.with(Seat::give_up);
-                self.settle(number);
-            }
+            // Node finds that by itself only while it reads.
+            Took::Nothing => self.cut(number, Word::Gone),
         }
     }
 
     /// Nothing waits for it.
     fn settle(&mut self, number: u32) {
         let Some(Some(client)) = self.clients.get_mut(number as usize) else { return };
+        client.is_full = false;
         if self.blocked.remove(&number) {
             client.slot.with(|seat| seat.unwatch(self.inbox.registry()));
         }
@@ -205,14 +225,16 @@ impl<T: Fn(u32, Word)> Writer<T> {
     fn check(&mut self, number: u32) {
         let Some(Some(client)) = self.clients.get(number as usize) else { return };
         if client.has_lagged(self.now) {
-            self.lag(number);
+            self.cut(number, Word::Lagged);
         }
     }
 
-    fn lag(&mut self, number: u32) {
+    /// Writes nothing any more, and tells why.
+    fn cut(&mut self, number: u32, why: Word) {
         let Some(Some(client)) = self.clients.get_mut(number as usize) else { return };
-        client.slot.with(Seat::give_up);
-        (self.tell)(number, Word::Lagged);
+        if client.slot.with(Seat::give_up).is_some() {
+            (self.tell)(number, why);
+        }
         self.settle(number);
     }
 
@@ -228,9 +250,19 @@ impl<T: Fn(u32, Word)> Writer<T> {
     }
 }
 
+/// Nobody is to wait for a thread that has panicked.
+impl<T: Fn(u32, Word)> Drop for Writer<T> {
+    fn drop(&mut self) {
+        self.inbox.close();
+        if thread::panicking() {
+            (0..).zip(&self.clients).for_each(|(number, _)| (self.tell)(number, Word::Gone));
+        }
+    }
+}
+
 impl Client {
     fn new(slot: Arc<Slot>) -> Self {
-        Self { slot, took: Instant::now(), is_asked: false, is_given: false }
+        Self { slot, took: Instant::now(), is_asked: false, is_given: false, is_full: false }
     }
 
     fn put(&mut self, frame: &Arc<Frame>, now: Instant) {
@@ -249,12 +281,21 @@ impl Client {
         }
     }
 
-    /// Writes until nothing waits or the socket takes no more: only then the poller tells when it does.
-    fn write(&mut self, now: Instant) -> Took {
+    /// Writes until nothing waits or the socket takes no more: only then the poller tells when it does. What
+    /// it takes is taken off the budget, and when that is used up it is the turn of others.
+    fn write(&mut self, now: Instant, budget: &mut usize) -> Took {
         loop {
-            match self.slot.with(Seat::write) {
-                Some(Ok(true)) => return Took::Everything,
-                Some(Ok(false)) => self.took = now,
+            match self.slot.with(|seat| seat.write().map(|written| (written, seat.is_empty()))) {
+                Some(Ok((written, is_all))) => {
+                    *budget = budget.saturating_sub(written);
+                    if is_all {
+                        return Took::Everything;
+                    }
+                    self.took = now;
+                    if *budget == 0 {
+                        return Took::Enough;
+                    }
+                }
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Took::NotAll;
                 }
@@ -267,8 +308,9 @@ impl Client {
     fn has_lagged(&self, now: Instant) -> bool {
         let limits = self.slot.limits;
         let stalled = now.saturating_duration_since(self.took);
-        let bytes = self.slot.with(|seat| seat.bytes()).unwrap_or_default();
-        bytes > limits.bytes || (bytes > 0 && limits.age.is_some_and(|limit| stalled > limit))
+        self.slot.with(|seat| (seat.bytes(), seat.overdue())).is_some_and(|(bytes, overdue)| {
+            overdue > limits.bytes || (bytes > 0 && limits.age.is_some_and(|limit| stalled > limit))
+        })
     }
 }
 
@@ -285,7 +327,9 @@ mod tests {
         time::Duration,
     };
 
-    use super::start;
+    use mio::Poll;
+
+    use super::{SLICE_BYTES, start};
     use crate::{
         frame::{Frame, Framing},
         inbox::{Command, Inbox},
@@ -417,7 +461,6 @@ mod tests {
             let (ours, mut theirs) = writer.enter(0, UNLIMITED);
             let frame = vec![b'a'; round * 10_000 + 1];
             writer.write(&frame, &[0]);
-            writer.inbox.settle();
             let rest = writer.numbers.leave(0).unwrap();
             assert_eq!(writer.hear(), (0, Word::Left));
             drop(ours);
@@ -430,13 +473,63 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_gone_is_left_to_node() {
+    fn a_peer_that_is_gone_is_told_of_once() {
         let mut writer = Writer::start();
         let (_ours, theirs) = writer.enter(0, UNLIMITED);
         drop(theirs);
         writer.write(b"a", &[0]);
+        assert_eq!(writer.hear(), (0, Word::Gone));
+        writer.write(b"b", &[0]);
         writer.ask(0);
         assert_eq!(writer.hear(), (0, Word::Ready));
         writer.stop();
+    }
+
+    #[test]
+    fn one_frame_above_the_limit_is_no_reason_to_cut_who_reads() {
+        let mut writer = Writer::start();
+        let (_ours, mut theirs) = writer.enter(0, Limits { bytes: 1000, age: None });
+        for letter in [b"a", b"b"] {
+            let frame = letter.repeat(5_000_000);
+            writer.write(&frame, &[0]);
+            writer.ask(0);
+            assert!(read(&mut theirs, frame.len()) == frame);
+            assert_eq!(writer.hear(), (0, Word::Ready));
+        }
+        writer.stop();
+    }
+
+    #[test]
+    fn a_slice_ends_when_much_is_written() {
+        let poll = Poll::new().unwrap();
+        let inbox = Arc::new(Inbox::new(poll.registry()).unwrap());
+        let mut writer = super::Writer::new(inbox, |number, word| panic!("{number}: {word:?}"));
+        let pairs: Vec<_> = (0..100).map(|_| UnixStream::pair().unwrap()).collect();
+        for ((ours, _), number) in pairs.iter().zip(0..) {
+            let slot = Slot::borrow(ours.as_raw_fd(), Framing::Plain, UNLIMITED);
+            writer.enter(number, Arc::new(slot));
+            writer.put(number, &Arc::new(Frame::new(&vec![b'a'; 100_000])));
+        }
+        writer.give();
+        assert_eq!(writer.given.len(), 100 - SLICE_BYTES.div_ceil(100_000));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_has_panicked() {
+        let (tell, heard) = channel();
+        let told = move |number, word| {
+            assert_eq!(word, Word::Gone);
+            tell.send(number).unwrap();
+        };
+        let (inbox, thread) = start(told).unwrap();
+        let mut numbers = Numbers::new(&inbox);
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        numbers.enter(0, Slot::borrow(ours.as_raw_fd(), Framing::Plain, UNLIMITED));
+        inbox.post(Command::Ask { number: 0 });
+        assert_eq!(heard.recv_timeout(PATIENCE), Ok(0));
+        let frame = Arc::new(Frame::new(b"a"));
+        inbox.post(Command::Write { frame, numbers: [0].into() });
+        assert!(numbers.leave(0).is_some());
+        assert!(thread.join().is_err());
     }
 }

@@ -50,6 +50,16 @@ suite('a client that does not read', { concurrency: true, ...oursOnly }, () => {
     })
   }
 
+  test('is not cut off for one event above the limit, which it does read', async t => {
+    const { sse, fast } = await two(t, { bytes: 1_000_000 })
+    await fast.answer.until(':ok')
+    fast.client.send('x'.repeat(20_000_000))
+    await fast.answer.until('x\n\n')
+    fast.client.send('on')
+    await fast.answer.until('data: on\n\n')
+    assert.ok(sse.clients.has(fast.client))
+  })
+
   test('is kept, with all that it is sent, where the policy says so', async t => {
     const { sse, slow, stalled } = await two(t, { bytes: 1000, age: 10, policy: 'keep' })
     for (let count = 0; count < 100; count++) sse.broadcast(LARGE)

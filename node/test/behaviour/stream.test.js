@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { ServerResponse } from 'node:http'
 import { suite, test } from 'node:test'
 
 import { dechunked, get, raw } from '../support/raw.js'
@@ -142,6 +143,18 @@ suite('a client that leaves', { concurrency: true }, () => {
     })
   }
 
+  test('is noticed also where Node does not read', oursOnly, async t => {
+    const { sse, port } = await streams(t, { options: { keepAlive: 20 } })
+    const connection = once(sse, 'connection')
+    const head = 'POST /sse HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n'
+    const stream = await raw(t, port, head + 'x'.repeat(200_000))
+    const [client] = await connection
+    await stream.until(':\n\n')
+    stream.socket.resetAndDestroy()
+    assert.equal(await client.closed, 'gone')
+    assert.equal(sse.clients.size, 0)
+  })
+
   test('may be sent to and closed', async t => {
     const { join } = await streams(t)
     const { client, answer } = await join()
@@ -172,6 +185,38 @@ suite('the end of the socket by the program', { concurrency: true }, () => {
       client.send('after')
     })
   }
+
+  for (const [how, end] of [
+    ['res.destroy()', client => client.res.destroy()],
+    ['socket.destroy()', client => client.req.socket.destroy()],
+    ['socket.destroySoon()', client => client.req.socket.destroySoon()],
+    ['socket.end()', client => client.req.socket.end()],
+    ['server.closeAllConnections()', (client, server) => server.closeAllConnections()],
+  ]) {
+    test(`${how} loses nothing that was sent a turn before`, async t => {
+      const { server, join } = await streams(t)
+      for (let round = 0; round < 30; round++) {
+        const { client, answer } = await join()
+        await NEXT_TURN()
+        client.send('before')
+        await NEXT_TURN()
+        end(client, server)
+        await answer.until('data: before\n\n')
+        answer.abort()
+      }
+    })
+  }
+
+  test('socket.end() is behind all that was sent', async t => {
+    const { join } = await streams(t)
+    const { client, answer } = await join()
+    await answer.until(':ok')
+    for (let number = 0; number < 30; number++) client.send(`${number} ${'x'.repeat(100_000)}`)
+    client.send('last')
+    client.req.socket.end()
+    await answer.until('data: last\n\n')
+    assert.equal(answer.text.match(/data: \d+ x+\n/g).length, 30)
+  })
 
   test('res.end() is close()', async t => {
     const { join } = await streams(t)
@@ -205,6 +250,52 @@ suite('what a program writes to the response itself', { concurrency: true }, () 
     client.res.write(new Uint8Array([0x3a, 0x0a, 0x0a]))
     await written
     await answer.until(': bytes\n\n: ü\n\n:\n\n')
+  })
+})
+
+suite('what a program writes past res.write()', { concurrency: true }, () => {
+  const NOTE = ': note\n\n'
+  for (const [how, writeNote] of [
+    ['with a method that it has kept', (client, kept) => kept(NOTE)],
+    ['with that of the prototype', client => ServerResponse.prototype.write.call(client.res, NOTE)],
+    ['to the socket', client => client.req.socket.write(`8\r\n${NOTE}\r\n`)],
+  ]) {
+    test(`${how} keeps its place among the events`, async t => {
+      let kept
+      const { join } = await streams(t, { onConnection: client => (kept = client.res.write.bind(client.res)) })
+      const { client, answer } = await join()
+      await answer.until(':ok')
+      const large = 'x'.repeat(8_000_000)
+      client.send(large)
+      await NEXT_TURN()
+      writeNote(client, kept)
+      client.send('end')
+      client.close()
+      assert.ok((await answer.untilEnd()) === `:ok\n\ndata: ${large}\n\n${NOTE}data: end\n\n`)
+    })
+  }
+
+  test('by a method that it has defined stays its own', async t => {
+    const { join } = await streams(t)
+    const { client, answer } = await join()
+    await answer.until(':ok')
+    const value = (...args) => ServerResponse.prototype.write.apply(client.res, args)
+    Object.defineProperty(client.res, 'write', { value, configurable: true, writable: true })
+    client.send('one')
+    client.res.write(NOTE)
+    client.close()
+    assert.equal(await answer.untilEnd(), `:ok\n\ndata: one\n\n${NOTE}`)
+    assert.equal(client.res.write, value)
+  })
+
+  test('is refused as Node does if it is no chunk', async t => {
+    const { join } = await streams(t)
+    const { client, answer } = await join()
+    await answer.until(':ok')
+    assert.throws(() => client.res.write(42), { code: 'ERR_INVALID_ARG_TYPE' })
+    assert.throws(() => client.res.write(null), { code: 'ERR_STREAM_NULL_VALUES' })
+    client.send('on')
+    await answer.until('data: on\n\n')
   })
 })
 
