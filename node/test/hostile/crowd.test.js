@@ -9,12 +9,15 @@ import { child } from './child.js'
 import { Member, crowd } from './crowd.js'
 
 const CLIENTS = isSoak ? 18_000 : 2_000
-const CONNECTIONS = isSoak ? 100_000 : 5_000
+const CONNECTIONS = isSoak ? 100_000 : 2_500
 /** The first ones warm everything up. */
 const BEFOREHAND = isSoak ? 10_000 : 1_000
 const AT_ONCE = 250
 const MIB = 1024 * 1024
-const MORE_MIB = 24
+/** What a leak of 2 KiB for each connection would take in a round. */
+const MORE_MIB = CONNECTIONS * 2 / 1024
+/** V8 takes memory as it likes, and keeps it: it has to come to rest in one of these. */
+const ROUNDS = 8
 
 test(`${CLIENTS} clients are given all events, once and in order`, async t => {
   const server = await child(t)
@@ -47,17 +50,22 @@ test('those who do not read keep nobody waiting, and miss nothing', async t => {
 test(`after ${CONNECTIONS} connections all is as before`, async t => {
   const server = await child(t)
   await comeAndGo(t, server, BEFOREHAND)
-  const before = await server.order('usage')
-  await comeAndGo(t, server, CONNECTIONS)
-  const after = await eventually(async () => {
-    const usage = await server.order('usage')
-    return usage.descriptors <= before.descriptors && usage
-  }, 'all descriptors to be closed')
-  const grown = (after.resident - before.resident) / MIB
-  t.diagnostic(`${(before.resident / MIB).toFixed(1)} MiB resident before, ${grown.toFixed(1)} MiB more after`)
-  assert.equal(after.clients, 0)
-  assert.equal(after.threads, before.threads)
-  assert.ok(grown < MORE_MIB, `${grown} MiB more`)
+  const first = await server.order('usage')
+  let before = first
+  let grown = Infinity
+  for (let round = 0; grown >= MORE_MIB; round++) {
+    assert.ok(round < ROUNDS, `${grown} MiB more in the last of ${ROUNDS} rounds`)
+    await comeAndGo(t, server, CONNECTIONS)
+    const after = await eventually(async () => {
+      const usage = await server.order('usage')
+      return usage.descriptors <= first.descriptors && usage
+    }, 'all descriptors to be closed')
+    grown = (after.resident - before.resident) / MIB
+    t.diagnostic(`${(before.resident / MIB).toFixed(1)} MiB resident, ${grown.toFixed(1)} MiB more after a round`)
+    assert.equal(after.clients, 0)
+    assert.equal(after.threads, first.threads)
+    before = after
+  }
   await server.end()
 })
 
