@@ -113,9 +113,9 @@ pub enum AppendError {
     /// A topic of the batch has ended.
     #[error("the topic {0} has ended")]
     Ended(TopicName),
-    /// There is no room for it, and it was not tried. The source says of what, and what to do. Events may be appended again when there is; only
-    /// a log whose disk has refused a write, which was [`Unavailable`](Self::Unavailable), needs to be
-    /// opened again.
+    /// There is no room for it, and it was not tried. The source says of what, and what to do. Events may be
+    /// appended again when there is; only a log whose disk has refused a write, which was
+    /// [`Unavailable`](Self::Unavailable), needs to be opened again.
     #[error("the log has no room")]
     Full(#[source] BoxError),
     /// It is more than the log takes at once, however often it is tried.
